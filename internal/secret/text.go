@@ -38,3 +38,9 @@ func (t Text) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // LogValue hides the secret from slog.
 func (t Text) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// UnmarshalText takes a secret from a configuration file.
+func (t *Text) UnmarshalText(text []byte) error {
+	t.value = string(text)
+	return nil
+}
