@@ -3,6 +3,7 @@ package oauth
 import (
 	"errors"
 	"io"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -96,7 +97,8 @@ func parse(raw string) (Params, error) {
 		return Params{}, Refuse(InvalidRequest, "there are too many parameters")
 	}
 	values := make(map[string]string, len(pairs))
-	for name, all := range pairs {
+	for _, name := range slices.Sorted(maps.Keys(pairs)) { // so that of two mistakes the same one is told
+		all := pairs[name]
 		if len(name) > maxKey || !clean(name) {
 			return Params{}, Refuse(InvalidRequest, "a parameter has a malformed name")
 		}
