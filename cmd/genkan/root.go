@@ -1,0 +1,15 @@
+package main
+
+import "github.com/spf13/cobra"
+
+func root() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:           "genkan",
+		Short:         "The front door for MCP servers: sign-in with Microsoft Entra ID, rules, audit",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+	}
+	cmd.AddCommand(dev(), serve(), check())
+	return cmd
+}

@@ -1,0 +1,168 @@
+package story
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// binary is the genkan that every story runs, built once by TestMain.
+var binary string
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "genkan-story")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	binary = filepath.Join(dir, "genkan")
+	build := exec.Command("go", "build", "-o", binary, "../../cmd/genkan")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build genkan: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// door is a running genkan.
+type door struct {
+	URL    string // public address
+	Tenant string // the dev tenant's address
+	cmd    *exec.Cmd
+	output *transcript
+	done   chan struct{}
+	err    error // of the process, once done is closed
+}
+
+// openDoor runs `genkan dev` on free ports until the test ends, when it must stop by itself and without complaint.
+func openDoor(t *testing.T, args ...string) *door {
+	t.Helper()
+	port, tenantPort := freePort(t), freePort(t)
+	d := &door{
+		URL: "http://localhost:" + port, Tenant: "http://localhost:" + tenantPort,
+		output: &transcript{ready: make(chan struct{})}, done: make(chan struct{}),
+	}
+	args = append([]string{"dev", "--listen", "127.0.0.1:" + port, "--tenant-listen", "127.0.0.1:" + tenantPort}, args...)
+	d.cmd = exec.Command(binary, args...)
+	d.cmd.Stdout, d.cmd.Stderr = d.output, d.output
+	if err := d.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(d.done)
+		d.err = d.cmd.Wait()
+	}()
+	t.Cleanup(func() { d.stop(t) })
+	select {
+	case <-d.output.ready:
+	case <-d.done:
+		t.Fatalf("genkan stopped: %v\n%s", d.err, d.output)
+	case <-time.After(30 * time.Second):
+		t.Fatalf("genkan is not ready after 30 s:\n%s", d.output)
+	}
+	return d
+}
+
+func (d *door) stop(t *testing.T) {
+	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-d.done:
+	case <-time.After(20 * time.Second):
+		_ = d.cmd.Process.Kill()
+		t.Errorf("genkan does not stop on SIGTERM:\n%s", d.output)
+		return
+	}
+	if d.err != nil {
+		t.Errorf("genkan ended with %v", d.err)
+	}
+	if t.Failed() {
+		t.Logf("genkan said:\n%s", d.output)
+	}
+}
+
+// transcript gathers what a process prints, and notices the line that says it is ready.
+type transcript struct {
+	mu    sync.Mutex // guards text and said
+	text  bytes.Buffer
+	said  bool
+	ready chan struct{}
+}
+
+func (o *transcript) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.text.Write(p)
+	if !o.said && bytes.Contains(o.text.Bytes(), []byte("Ready")) {
+		o.said = true
+		close(o.ready)
+	}
+	return len(p), nil
+}
+
+func (o *transcript) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return port
+}
+
+// nodeClient is node/client.mjs, running.
+type nodeClient struct {
+	t   *testing.T
+	in  *bufio.Writer
+	out *bufio.Scanner
+}
+
+func startNode(ctx context.Context, t *testing.T, args ...string) *nodeClient {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, "node", append([]string{"client.mjs"}, args...)...)
+	cmd.Dir = "node"
+	stderr := &bytes.Buffer{}
+	cmd.Stderr = stderr
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start node (is Node.js installed?): %v", err)
+	}
+	t.Cleanup(func() {
+		_ = stdin.Close()
+		_ = cmd.Wait()
+		if t.Failed() && stderr.Len() > 0 {
+			t.Logf("node said: %s", strings.TrimSpace(stderr.String()))
+		}
+	})
+	scanner := bufio.NewScanner(stdout)
+	scanner.Buffer(nil, 16<<20)
+	return &nodeClient{t: t, in: bufio.NewWriter(stdin), out: scanner}
+}

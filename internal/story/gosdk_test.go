@@ -1,0 +1,113 @@
+package story
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/modelcontextprotocol/go-sdk/auth"
+	"github.com/modelcontextprotocol/go-sdk/mcp"
+	"github.com/modelcontextprotocol/go-sdk/oauthex"
+	"golang.org/x/oauth2"
+)
+
+// goClient is the official go-sdk's client with its own OAuth.
+type goClient struct {
+	server    string
+	session   *mcp.ClientSession
+	refreshes int
+	source    *spoilable
+}
+
+// spoilable is a token source whose token can be made to look expired.
+type spoilable struct {
+	ctx   context.Context
+	cfg   *oauth2.Config
+	token *oauth2.Token
+	seen  int // how many different access tokens were used
+}
+
+func (s *spoilable) Token() (*oauth2.Token, error) {
+	next, err := s.cfg.TokenSource(s.ctx, s.token).Token()
+	if err != nil {
+		return nil, err
+	}
+	if next.AccessToken != s.token.AccessToken {
+		s.seen++
+	}
+	s.token = next
+	return next, nil
+}
+
+func (g *goClient) connect(ctx context.Context, b *browser, person string) error {
+	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
+		RedirectURL: callbackURL,
+		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{Metadata: &oauthex.ClientRegistrationMetadata{
+			ClientName: "story on go-sdk", RedirectURIs: []string{callbackURL}, TokenEndpointAuthMethod: "none",
+			GrantTypes: []string{"authorization_code", "refresh_token"},
+		}},
+		RequestRefreshToken: true,
+		AuthorizationCodeFetcher: func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
+			back, err := b.signIn(ctx, args.URL, callbackURL, person)
+			if err != nil {
+				return nil, err
+			}
+			q := back.Query()
+			if q.Get("error") != "" {
+				return nil, errors.New(q.Get("error") + ": " + q.Get("error_description"))
+			}
+			return &auth.AuthorizationResult{Code: q.Get("code"), State: q.Get("state"), Iss: q.Get("iss")}, nil
+		},
+		NewTokenSource: func(ctx context.Context, cfg *oauth2.Config, token *oauth2.Token) (oauth2.TokenSource, error) {
+			g.source = &spoilable{ctx: context.WithoutCancel(ctx), cfg: cfg, token: token}
+			return g.source, nil
+		},
+	})
+	if err != nil {
+		return err
+	}
+	client := mcp.NewClient(&mcp.Implementation{Name: "story-go", Version: "1.0.0"}, nil)
+	g.session, err = client.Connect(ctx, &mcp.StreamableClientTransport{Endpoint: g.server, OAuthHandler: handler}, nil)
+	return err
+}
+
+func (g *goClient) list(ctx context.Context) ([]string, error) {
+	answer, err := g.session.ListTools(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, tool := range answer.Tools {
+		names = append(names, tool.Name)
+	}
+	return names, nil
+}
+
+func (g *goClient) call(ctx context.Context, tool string, arguments map[string]any) (string, error) {
+	answer, err := g.session.CallTool(ctx, &mcp.CallToolParams{Name: tool, Arguments: arguments})
+	if err != nil {
+		return "", err
+	}
+	said := ""
+	for _, c := range answer.Content {
+		if text, ok := c.(*mcp.TextContent); ok {
+			said += text.Text
+		}
+	}
+	if answer.IsError {
+		return "", errors.New(said)
+	}
+	return said, nil
+}
+
+func (g *goClient) refresh(ctx context.Context) error {
+	before := g.source.seen
+	g.source.token.Expiry = time.Unix(1, 0)
+	if _, err := g.list(ctx); err != nil {
+		return err
+	}
+	if g.source.seen != before+1 {
+		return errors.New("the client did not refresh")
+	}
+	return nil
+}
