@@ -1,0 +1,166 @@
+package entratest_test
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/genkan-mcp/genkan/entratest"
+)
+
+// reply is what came back over HTTP.
+type reply struct {
+	Status int
+	Header http.Header
+	Raw    string
+	JSON   map[string]any
+}
+
+func (r reply) str(name string) string {
+	s, _ := r.JSON[name].(string)
+	return s
+}
+
+// send speaks HTTP to the tenant and follows no redirect.
+func send(t *testing.T, tenant *entratest.Tenant, req *http.Request) reply {
+	t.Helper()
+	client := *tenant.Client()
+	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	resp, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	raw, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := reply{Status: resp.StatusCode, Header: resp.Header, Raw: string(raw)}
+	_ = json.Unmarshal(raw, &out.JSON) // pages are no JSON
+	return out
+}
+
+func get(t *testing.T, tenant *entratest.Tenant, path string, header ...string) reply {
+	t.Helper()
+	target := path
+	if strings.HasPrefix(path, "/") {
+		target = tenant.URL + path
+	}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, target, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	setHeaders(req, header)
+	return send(t, tenant, req)
+}
+
+func setHeaders(req *http.Request, header []string) {
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+}
+
+// post sends a form.
+func post(t *testing.T, tenant *entratest.Tenant, path string, form url.Values, header ...string) reply {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, tenant.URL+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	setHeaders(req, header)
+	return send(t, tenant, req)
+}
+
+const tokenPath = "/" + entratest.TenantID + "/oauth2/v2.0/token"
+
+// values builds a form from pairs.
+func values(pairs ...string) url.Values {
+	v := url.Values{}
+	for i := 0; i+1 < len(pairs); i += 2 {
+		v.Set(pairs[i], pairs[i+1])
+	}
+	return v
+}
+
+const (
+	genkanRedirect = "http://localhost:8080/callback"
+	genkanScopes   = entratest.GenkanID + "/access_as_user openid profile offline_access"
+)
+
+// authorizeURL is Genkan's authorize request; pairs replace or add parameters, "" removes.
+func authorizeURL(tenant *entratest.Tenant, pairs ...string) string {
+	v := values("client_id", entratest.GenkanID, "response_type", "code", "redirect_uri", genkanRedirect,
+		"scope", genkanScopes, "state", "the state", "nonce", "the nonce")
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] == "" {
+			v.Del(pairs[i])
+			continue
+		}
+		v.Set(pairs[i], pairs[i+1])
+	}
+	return tenant.URL + "/" + entratest.TenantID + "/oauth2/v2.0/authorize?" + v.Encode()
+}
+
+// signIn gets a code for a person.
+func signIn(t *testing.T, tenant *entratest.Tenant, who string, pairs ...string) string {
+	t.Helper()
+	answer, err := tenant.SignIn(authorizeURL(tenant, pairs...), who)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if answer.Params.Get("code") == "" {
+		t.Fatalf("no code came back: %v", answer.Params)
+	}
+	return answer.Params.Get("code")
+}
+
+// redeemForm is how Genkan redeems a code; pairs replace or add, "" removes.
+func redeemForm(code string, pairs ...string) url.Values {
+	v := values("grant_type", "authorization_code", "code", code, "client_id", entratest.GenkanID,
+		"client_secret", entratest.GenkanSecret, "redirect_uri", genkanRedirect, "scope", genkanScopes)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] == "" {
+			v.Del(pairs[i])
+			continue
+		}
+		v.Set(pairs[i], pairs[i+1])
+	}
+	return v
+}
+
+// tokens signs somebody in to Genkan.
+func tokens(t *testing.T, tenant *entratest.Tenant, who string) reply {
+	t.Helper()
+	got := post(t, tenant, tokenPath, redeemForm(signIn(t, tenant, who)))
+	if got.Status != http.StatusOK {
+		t.Fatalf("redeem a code: %d %s", got.Status, got.Raw)
+	}
+	return got
+}
+
+// payload decodes a token without any check.
+func payload(t *testing.T, token string) map[string]any { return segment(t, token, 1) }
+
+func header(t *testing.T, token string) map[string]any { return segment(t, token, 0) }
+
+func segment(t *testing.T, token string, n int) map[string]any {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		t.Fatalf("%q is no compact JWT", token)
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(parts[n])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var m map[string]any
+	if err := json.Unmarshal(raw, &m); err != nil {
+		t.Fatal(err)
+	}
+	return m
+}

@@ -1,0 +1,50 @@
+package entratest
+
+import (
+	"net/http"
+	"strings"
+)
+
+// cookieName is not one of Entra's, so that nobody takes this tenant for it.
+const cookieName = "entratest_session"
+
+// sessionOf is the signed-in browser that sent a request; nil when it is not signed in. It is a copy.
+func (t *Tenant) sessionOf(r *http.Request) *session {
+	cookie, err := r.Cookie(cookieName)
+	if err != nil {
+		return nil
+	}
+	var found *session
+	t.remember(func(s *state) {
+		if kept := s.sessions[cookie.Value]; kept != nil {
+			found = &session{id: kept.id, accounts: append([]account(nil), kept.accounts...)}
+		}
+	})
+	return found
+}
+
+// openSession adds an account to the browser's session, which begins here if there was none.
+func (t *Tenant) openSession(w http.ResponseWriter, r *http.Request, a account) *session {
+	next := t.sessionOf(r)
+	if next == nil {
+		next = &session{id: t.opaque(24)}
+		http.SetCookie(w, &http.Cookie{
+			Name: cookieName, Value: next.id, Path: "/", HttpOnly: true,
+			SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(t.base(r), "https:"),
+		})
+	}
+	if old := next.account(a.person); old != nil {
+		*old = a
+	} else {
+		next.accounts = append(next.accounts, a)
+	}
+	t.remember(func(s *state) {
+		s.sessions[next.id] = &session{id: next.id, accounts: append([]account(nil), next.accounts...)}
+	})
+	return next
+}
+
+// ours says whether an address belongs to the tenant's domain.
+func (d *Directory) ours(address string) bool {
+	return strings.HasSuffix(strings.ToLower(address), "@"+strings.ToLower(d.Domain))
+}
