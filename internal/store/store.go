@@ -21,8 +21,9 @@ type Record struct {
 	ID      string
 	Owner   string    // groups records, so that all of one owner can be listed and deleted
 	Value   []byte    // opaque to the store
-	Expires time.Time // after this, Sweep removes it; zero: never
-	// Revision is the store's: it differs after each change, and Swap compares it.
+	Expires time.Time // after this, Sweep removes it; zero: never; kept to the millisecond, in UTC
+	// Revision is the store's: it differs after each change, also when a record is removed and created
+	// again, and Swap compares it. Its order means nothing.
 	Revision int64
 }
 
@@ -37,13 +38,15 @@ type Store interface {
 	// Take removes a record and returns it. Of any number of callers exactly one wins; the others get
 	// ErrNotFound.
 	Take(ctx context.Context, kind, id string) (Record, error)
-	// Swap replaces a record whose revision is still r.Revision, and returns the new revision; ErrConflict
+	// Swap replaces a record, its owner and expiry too, whose revision is still r.Revision, and returns the new revision; ErrConflict
 	// if it has changed, ErrNotFound if it is gone.
 	Swap(ctx context.Context, r Record) (revision int64, err error)
-	// DeleteOwner removes every record of a kind that belongs to owner and says how many there were.
+	// DeleteOwner removes every record of a kind that belongs to owner, which must not be empty, and says
+	// how many there were.
 	DeleteOwner(ctx context.Context, kind, owner string) (int, error)
-	// List returns up to limit records of a kind, in the order of their IDs, that come after the ID
-	// given; owner narrows it to one owner's unless empty.
+	// List returns up to limit records of a kind, in the order of their IDs' bytes, that come after the ID
+	// given; owner narrows it to one owner's unless empty. A backend may return fewer than limit only when
+	// no more follow.
 	List(ctx context.Context, kind, owner, after string, limit int) ([]Record, error)
 	// Sweep removes every record that expired before now and says how many there were.
 	Sweep(ctx context.Context, now time.Time) (int, error)
