@@ -19,11 +19,15 @@ const (
 	maxKey    = 128      // bytes in a parameter's name
 )
 
-// secretParams must not stand in a query, where proxies and histories keep them (RFC 6749 §2.3.1,
+// isSecret names what must not stand in a query, where proxies and histories keep it (RFC 6749 §2.3.1,
 // RFC 6750 §2.3, RFC 9700 §4.3.2).
-var secretParams = []string{
-	"client_secret", "client_assertion", "code_verifier", "refresh_token", "access_token", "token",
-	"id_token", "assertion", "password",
+func isSecret(name string) bool {
+	switch name {
+	case "client_secret", "client_assertion", "code_verifier", "refresh_token", "access_token", "token",
+		"id_token", "assertion", "password":
+		return true
+	}
+	return false
 }
 
 // Params are the parameters of a request: each name once, no control bytes, valid UTF-8. A parameter
@@ -126,7 +130,7 @@ func secretIn(raw string) string {
 		if plain, err := url.QueryUnescape(name); err == nil {
 			name = plain
 		}
-		if slices.Contains(secretParams, name) {
+		if isSecret(name) {
 			return name
 		}
 	}

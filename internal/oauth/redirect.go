@@ -32,7 +32,7 @@ type Redirect struct {
 
 // loopbackHosts are the spellings that the port rule knows. The address "localhost" is there because clients
 // use it, though RFC 8252 §8.3 advises against it.
-var loopbackHosts = []string{"127.0.0.1", "[::1]", "localhost"}
+func loopbackHosts() [3]string { return [3]string{"127.0.0.1", "[::1]", "localhost"} }
 
 // ParseRedirect judges a redirect URI at registration: https with a host; http on loopback only; or an
 // app's own scheme, which has a dot in its name (RFC 8252 §7.1) or is one of appSchemes. Never a fragment
@@ -112,7 +112,7 @@ func splitLoopback(raw string) (host, rest string, ok bool) {
 	if !ok {
 		return "", "", false
 	}
-	for _, host := range loopbackHosts {
+	for _, host := range loopbackHosts() {
 		rest, found := strings.CutPrefix(after, host)
 		if !found {
 			continue
