@@ -163,6 +163,16 @@ func (r *Ring) ActiveKey() string {
 	return r.keys[r.active()].ID
 }
 
+// ActiveSince is when the active key began to seal.
+func (r *Ring) ActiveSince() time.Time {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if len(r.keys) == 0 {
+		return time.Time{}
+	}
+	return r.keys[r.active()].From
+}
+
 // Keys says how many keys are on the ring, active or not.
 func (r *Ring) Keys() int {
 	r.mu.RLock()
