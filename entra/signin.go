@@ -45,6 +45,8 @@ type SignIn struct {
 	Identity Identity
 	State    State // keep it sealed, and hand it to Refresh
 	Token    Token // the access token for this application: what OnBehalfOf exchanges
+	// IDToken is what the application was told about the sign-in, checked. A refresh may bring none.
+	IDToken Token
 }
 
 // AuthCodeURL says where to send the browser. All scopes in it are qualified, and it never has a resource parameter
@@ -209,7 +211,10 @@ func (c *Client) settle(ctx context.Context, op string, result confidential.Auth
 	if err != nil {
 		return nil, err
 	}
-	return &SignIn{Identity: verified.Identity, State: state, Token: NewToken(result.AccessToken, verified.Expires)}, nil
+	return &SignIn{
+		Identity: verified.Identity, State: state,
+		Token: NewToken(result.AccessToken, verified.Expires), IDToken: NewToken(result.IDToken.RawToken, time.Time{}),
+	}, nil
 }
 
 func otherPerson() *Refusal {
