@@ -1,35 +1,244 @@
 package mcpwire
 
 import (
+	"bytes"
+	"cmp"
 	"errors"
+	"fmt"
 	"io"
+	"mime"
 	"net/http"
+	"strings"
 )
 
-// Filter takes from the answers of a server what an identity may not see. It is for one request, or one
-// stream; safe for use by one goroutine.
+// Filter takes from the answers of a server what an identity may not see. It is for one answer or one
+// stream at a time.
+//
+// An answer is known by its ID. An answer to one of the list methods is filtered; one to any other method that
+// Method knows passes as it is; one that Method doesn't know (a resumed stream, a server that answers with
+// an ID of its own making) is filtered if its result has the shape of a list. Anything that two parsers could
+// read as two messages is not passed on.
+//
+// Lists are for convenience, calls are checked: a server that wants to tell a person what it hides can write
+// it into any text. The filter is for honest servers, whatever framing they use.
 type Filter struct {
 	// Visible says whether the identity may see a thing.
 	Visible func(Use) bool
-	// Method says which method the request had that this ID answers, "" when it isn't known (a resumed
-	// stream): then the shape of the answer decides. Nil knows none.
+	// Method says which method the request had that this ID answers, "" when it isn't known. Nil knows none.
 	Method func(ID) string
+	// Pending is the request that the stream answers, if there is one: it is told when its answer had to be
+	// removed.
+	Pending ID
 	// Limit bounds a body or an event; 16 MiB when zero.
 	Limit int
 	// Problem, when set, is told of every event that was removed because it isn't one well-formed message.
 	Problem func(error)
+
+	scratch []byte
 }
 
+const (
+	defaultAnswer = 16 << 20
+	answerDepth   = 256
+)
+
 // Wanted says whether answers to the method must go through a filter. All others can be copied as they are.
-func Wanted(_ string) bool { return true }
+func Wanted(method string) bool { return treatmentOf(method) != untouched }
+
+type treatment int
+
+const (
+	unknown    treatment = iota // the shape decides
+	untouched                   // passes as it is
+	privatised                  // may not be cached for others
+	filtered                    // a list
+)
+
+// treatmentOf knows the results that can be cached for everybody (2026-07-28, Caching §Cacheable Results).
+// Behind a door that asks who comes, none can.
+func treatmentOf(method string) treatment {
+	switch method {
+	case "":
+		return unknown
+	case "tools/list", "prompts/list", "resources/list", "resources/templates/list":
+		return filtered
+	case methodRead, "server/discover":
+		return privatised
+	default:
+		return untouched
+	}
+}
 
 // JSON filters a body of type application/json. The error means that the body can't be trusted and must
-// not be passed on.
-func (f *Filter) JSON(_ []byte) ([]byte, error) { return nil, errors.New("not yet") }
+// not be passed on. The result may be the body itself.
+func (f *Filter) JSON(body []byte) ([]byte, error) {
+	if limit := cmp.Or(f.Limit, defaultAnswer); len(body) > limit {
+		return nil, fmt.Errorf("filter answer: it is larger than %d bytes", limit)
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return body, nil
+	}
+	out, _, err := f.message(body)
+	if err != nil {
+		return nil, fmt.Errorf("filter answer: %w", err)
+	}
+	return out, nil
+}
 
 // Events filters a body of type text/event-stream. Each Read gives what is ready at once; flush after each.
 // Closing the result closes r.
-func (f *Filter) Events(_ io.ReadCloser) io.ReadCloser { return nil }
+func (f *Filter) Events(r io.ReadCloser) io.ReadCloser {
+	return EditEvents(r, cmp.Or(f.Limit, defaultAnswer), f.edit)
+}
+
+func (f *Filter) edit(e Event) (Verdict, []byte) {
+	data := bytes.TrimLeft(e.Data, " \t\r\n")
+	if len(data) == 0 || data[0] != '{' && data[0] != '[' {
+		return Pass, nil // no message: the address in the endpoint event of the old transport, a keep-alive
+	}
+	out, changed, err := f.message(data)
+	switch {
+	case err == nil && changed:
+		return Replace, out
+	case err == nil:
+		return Pass, nil
+	}
+	if f.Problem != nil {
+		f.Problem(fmt.Errorf("filter event: %w", err))
+	}
+	if f.Pending == "" {
+		return Remove, nil
+	}
+	told := Error{Code: CodeInternal, ID: f.Pending, Message: "the server behind answered with something that is not one well-formed message"}
+	return Replace, told.Body()
+}
+
+// located is where the parts of an answer are, in its one spelling.
+type located struct {
+	text   []byte
+	id     ID
+	result span
+}
+
+// message filters one message, or a batch of them (revision 2025-03-26 lets servers batch).
+func (f *Filter) message(data []byte) (out []byte, changed bool, err error) {
+	s := scanner{src: data, dst: f.scratch[:0], most: answerDepth}
+	defer func() { f.keep(s.dst) }()
+	if err := s.begin(); err != nil {
+		return nil, false, err
+	}
+	if s.next() != '[' {
+		return f.single(&s)
+	}
+	var elements [][]byte
+	err = s.array(func() error {
+		from := s.pos
+		s.space()
+		if err := s.value(); err != nil {
+			return err
+		}
+		elements = append(elements, data[from:s.pos])
+		return nil
+	})
+	if err == nil {
+		err = s.end()
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return f.batch(data, elements)
+}
+
+func (f *Filter) batch(data []byte, elements [][]byte) (out []byte, changed bool, err error) {
+	out = append(out, '[')
+	for i, element := range elements {
+		if i > 0 {
+			out = append(out, ',')
+		}
+		s := scanner{src: element, most: answerDepth}
+		if s.next() != '{' {
+			return nil, false, s.fail("has something in a batch that is not a message")
+		}
+		one, edited, err := f.single(&s)
+		if err != nil {
+			return nil, false, err
+		}
+		changed = changed || edited
+		out = append(out, one...)
+	}
+	if !changed {
+		return data, false, nil
+	}
+	return append(out, ']'), true, nil
+}
+
+// keep saves the scratch for the next event, unless it grew large: streams are many and idle.
+func (f *Filter) keep(scratch []byte) {
+	if f.scratch = nil; cap(scratch) <= 4<<10 {
+		f.scratch = scratch
+	}
+}
+
+func (f *Filter) single(s *scanner) (out []byte, changed bool, err error) {
+	if s.next() != '{' {
+		return nil, false, s.fail("is not an object")
+	}
+	at, err := locate(s)
+	if err != nil {
+		return nil, false, err
+	}
+	how := unknown
+	if f.Method != nil && at.id != "" {
+		how = treatmentOf(f.Method(at.id))
+	}
+	if how == untouched || at.result.to == 0 {
+		return s.src, false, nil
+	}
+	edit := resultEditor{visible: f.Visible, how: how}
+	edit.scanner = scanner{src: at.result.of(at.text), most: answerDepth}
+	edit.dst = make([]byte, 0, len(at.text)+len(privateScope))
+	edit.dst = append(edit.dst, at.text[:at.result.from]...)
+	if changed, err = edit.result(); err != nil || !changed {
+		return s.src, false, err
+	}
+	return append(edit.dst, at.text[at.result.to:]...), true, nil
+}
+
+// locate finds the parts of an answer. It refuses what lenient parsers read differently from strict ones: a
+// part that is there twice, or under a name in another case.
+func locate(s *scanner) (located, error) {
+	var at located
+	seen := 0
+	err := s.object(func(key []byte) error {
+		isID, isResult, bit := string(key) == "id", string(key) == "result", 1
+		for known := range strings.SplitSeq(envelopeKeys, " ") {
+			if bytes.EqualFold(key, []byte(known)) {
+				if string(key) != known || seen&bit != 0 {
+					return s.refuse("has the key %s twice or in another case", quote(key))
+				}
+				seen |= bit
+			}
+			bit <<= 1
+		}
+		raw, err := s.written(s.value)
+		switch {
+		case err != nil:
+		case isID:
+			at.id = ID(raw.of(s.dst))
+		case isResult:
+			at.result = raw
+		}
+		return err
+	})
+	if err == nil {
+		err = s.end()
+	}
+	if err != nil {
+		return located{}, err
+	}
+	at.text = s.dst
+	return at, nil
+}
 
 // Shape says how the body of an answer is to be read.
 type Shape int
@@ -41,20 +250,34 @@ const (
 	Stream              // text/event-stream
 )
 
-// ShapeOf reads Content-Type and Content-Encoding. It refuses an encoded body (gzip), which no filter can
-// see through: ask the server behind for identity only.
-func ShapeOf(_ http.Header) (Shape, error) { return Other, errors.New("not yet") }
-
-// Event is one event of a stream.
-type Event struct {
-	Type string // "" is "message"
-	ID   string
-	Data []byte // lines joined by "\n"; valid only during the call
+// ShapeOf reads Content-Type and Content-Encoding. It refuses an encoded body (gzip) or another character set,
+// which no filter can see through: ask the server behind for identity only.
+func ShapeOf(h http.Header) (Shape, error) {
+	for _, encoding := range h.Values("Content-Encoding") {
+		if encoding != "" && !strings.EqualFold(strings.TrimSpace(encoding), "identity") {
+			return Other, fmt.Errorf("the server behind answered with Content-Encoding %s, which nobody asked for", quote([]byte(encoding)))
+		}
+	}
+	types := h.Values("Content-Type")
+	if len(types) == 0 {
+		return Other, nil
+	}
+	if len(types) > 1 {
+		return Other, errors.New("the server behind answered with more than one Content-Type")
+	}
+	media, params, err := mime.ParseMediaType(types[0])
+	if err != nil {
+		return Other, fmt.Errorf("the server behind answered with Content-Type %s: %w", quote([]byte(types[0])), err)
+	}
+	shape := Other
+	switch media {
+	case "application/json":
+		shape = JSON
+	case "text/event-stream":
+		shape = Stream
+	}
+	if charset := params["charset"]; shape != Other && charset != "" && !strings.EqualFold(charset, "utf-8") {
+		return Other, fmt.Errorf("the server behind answered in the character set %s: MCP is UTF-8", quote([]byte(charset)))
+	}
+	return shape, nil
 }
-
-// Edit says what becomes of an event: its data (the same slice when nothing changes), or false to remove it.
-type Edit func(Event) ([]byte, bool)
-
-// EditEvents passes a stream through edit, event by event. Unchanged events pass byte for byte. An event
-// over the limit ends the stream with an error.
-func EditEvents(_ io.ReadCloser, _ int, _ Edit) io.ReadCloser { return nil }
