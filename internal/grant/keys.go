@@ -58,13 +58,16 @@ func OpenKeys(ctx context.Context, c KeysConfig) (*Keys, error) {
 		return nil, err
 	}
 	k := &Keys{KeysConfig: c, ring: fresh}
-	if err := k.Refresh(ctx); !errors.Is(err, store.ErrNotFound) {
-		return k, err
+	err = k.Refresh(ctx)
+	if errors.Is(err, store.ErrNotFound) {
+		if err = k.createRing(ctx); err == nil {
+			err = k.Refresh(ctx) // ours, or that of a process that was faster
+		}
 	}
-	if err := k.createRing(ctx); err != nil {
-		return nil, fmt.Errorf("create the ring of keys: %w", err)
+	if err != nil {
+		return nil, fmt.Errorf("open the ring of keys: %w", err)
 	}
-	return k, k.Refresh(ctx)
+	return k, nil
 }
 
 // Ring is the ring, which Refresh keeps up to date.
@@ -96,19 +99,13 @@ func (k *Keys) Refresh(ctx context.Context) error {
 // to it. The old keys stay, and still open what they sealed, until Retire.
 func (k *Keys) Rotate(ctx context.Context) (from time.Time, err error) {
 	from = k.Now().Add(k.Spread).UTC()
-	return from, k.changeRing(ctx, k.Wrapper, func(r *secret.Ring) error { return r.Add(from) })
+	return from, k.changeRing(ctx, nil, func(r *secret.Ring) error { return r.Add(from) })
 }
 
 // Rewrap wraps the ring under another key: a new key file, or one in a Key Vault. Replicas that have the
 // old wrapper go on with the keys they hold, but can't start again.
 func (k *Keys) Rewrap(ctx context.Context, next secret.Wrapper) error {
-	err := k.changeRing(ctx, next, func(*secret.Ring) error { return nil })
-	if err == nil {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		k.Wrapper = next
-	}
-	return err
+	return k.changeRing(ctx, next, func(*secret.Ring) error { return nil })
 }
 
 // Retire drops the old keys, after it made sure that nothing in the store is sealed under them. It refuses
@@ -127,16 +124,20 @@ func (k *Keys) Retire(ctx context.Context, others ...Resealer) error {
 			return errors.New("retire keys: somebody still seals under an old key; try again later")
 		}
 	}
-	return k.changeRing(ctx, k.Wrapper, func(r *secret.Ring) error {
+	return k.changeRing(ctx, nil, func(r *secret.Ring) error {
 		r.Drop()
 		return nil
 	})
 }
 
-// changeRing reads the ring, changes it, and writes it back if nobody else did meanwhile.
-func (k *Keys) changeRing(ctx context.Context, wrapper secret.Wrapper, change func(*secret.Ring) error) error {
+// changeRing reads the ring, changes it, and writes it back, wrapped by the next wrapper if there is one,
+// unless somebody else changed it meanwhile.
+func (k *Keys) changeRing(ctx context.Context, next secret.Wrapper, change func(*secret.Ring) error) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if next == nil {
+		next = k.Wrapper
+	}
 	for {
 		stored, err := k.Store.Get(ctx, ringKind, ringID)
 		if err != nil {
@@ -153,7 +154,7 @@ func (k *Keys) changeRing(ctx context.Context, wrapper secret.Wrapper, change fu
 		if err := change(ring); err != nil {
 			return err
 		}
-		if plain, stored.Value, err = wrap(ctx, wrapper, ring); err != nil {
+		if plain, stored.Value, err = wrap(ctx, next, ring); err != nil {
 			return err
 		}
 		revision, err := k.Store.Swap(ctx, stored)
@@ -163,7 +164,7 @@ func (k *Keys) changeRing(ctx context.Context, wrapper secret.Wrapper, change fu
 		if err != nil {
 			return fmt.Errorf("write the ring of keys: %w", err)
 		}
-		k.revision = revision
+		k.revision, k.Wrapper = revision, next
 		return k.ring.Replace(plain)
 	}
 }

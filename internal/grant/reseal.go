@@ -23,6 +23,9 @@ const resealPage = 200
 // own, and says how many records it changed. It runs beside everything else: a record that changes
 // meanwhile is looked at again. What can't be opened stays as it is and is part of the error.
 func (k *Keys) Reseal(ctx context.Context, others ...Resealer) (changed int, err error) {
+	if err := k.Refresh(ctx); err != nil {
+		return 0, fmt.Errorf("reseal: %w", err)
+	}
 	var failed []error
 	for _, r := range append([]Resealer{{Kind: kind, Reseal: resealSession}}, others...) {
 		for after, last := "", false; !last; {

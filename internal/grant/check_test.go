@@ -1,0 +1,418 @@
+package grant_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/genkan-mcp/genkan/internal/grant"
+	"github.com/genkan-mcp/genkan/internal/store/memory"
+	"github.com/genkan-mcp/genkan/policy"
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestThreat11_NoTokenPassesForAnother(t *testing.T) {
+	h := home(t)
+	code := h.open()
+	tokens := h.signIn()
+	entra := "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJhdWQiOiJhcGk6Ly94In0.c2lnbmF0dXJl"
+	access, refresh := tokens.Access.Reveal(), tokens.Refresh.Reveal()
+	swapped := func(text, from, to string) string { return to + strings.TrimPrefix(text, from) }
+
+	for _, offered := range []string{refresh, code, entra, "", "Bearer " + access, access + " ", swapped(refresh, "gkr_", "gka_"),
+		swapped(code, "gkc_", "gka_"), access + "\x00", strings.ToUpper(access)} {
+		_, err := h.Check(t.Context(), offered, resource)
+		wantRefusal(t, err, policy.CheckToken)
+	}
+	for _, offered := range []string{access, code, entra, "", swapped(access, "gka_", "gkr_"), swapped(code, "gkc_", "gkr_")} {
+		_, err := h.Rotate(t.Context(), grant.Rotation{Refresh: offered, Client: client}, welcome)
+		wantRefusal(t, err, policy.CheckToken)
+	}
+	for _, offered := range []string{access, refresh, entra, "", swapped(access, "gka_", "gkc_"), swapped(refresh, "gkr_", "gkc_")} {
+		_, err := h.Redeem(t.Context(), redemption(offered))
+		wantRefusal(t, err, policy.CheckToken)
+	}
+	h.works(tokens)
+	h.works(h.rotate(tokens))
+	h.works(h.redeem(code))
+}
+
+func TestThreat20_ATokenOfOneServerIsRefusedAtAnother(t *testing.T) {
+	h := home(t)
+	tokens := h.signIn()
+	for _, other := range []string{elsewhere, resource + "/", resource[:len(resource)-1], strings.ToUpper(resource), ""} {
+		_, err := h.Check(t.Context(), tokens.Access.Reveal(), other)
+		wantRefusal(t, err, policy.CheckAudience)
+	}
+}
+
+func TestAnEndedSessionIsOutHereAtOnceAndElsewhereWithinFiveSeconds(t *testing.T) {
+	h := home(t)
+	other := h.replica()
+	tokens := h.signIn()
+	access := tokens.Access.Reveal()
+	for _, g := range []*grant.Grants{h.Grants, other} {
+		if _, err := g.Check(t.Context(), access, resource); err != nil {
+			t.Fatalf("Check: %v", err)
+		}
+	}
+	if err := h.End(t.Context(), tokens.GrantID); err != nil {
+		t.Fatalf("End: %v", err)
+	}
+	_, err := h.Check(t.Context(), access, resource)
+	wantRefusal(t, err, policy.CheckSession)
+	h.clock.pass(4 * time.Second)
+	if _, err := other.Check(t.Context(), access, resource); err != nil {
+		t.Errorf("the cache of another replica is not in use: %v", err)
+	}
+	h.clock.pass(time.Second)
+	_, err = other.Check(t.Context(), access, resource)
+	wantRefusal(t, err, policy.CheckSession)
+}
+
+func TestACheckMayNotBeCachedForLongerThanFiveSeconds(t *testing.T) {
+	h := home(t)
+	_, err := grant.New(grant.Config{Store: h.store, Ring: h.ring, CheckCache: 6 * time.Second})
+	if err == nil {
+		t.Error("New accepted a longer cache")
+	}
+}
+
+func TestATokenThatAnotherReplicaIssuedWorksAtOnce(t *testing.T) {
+	h := home(t)
+	other := h.replica()
+	first := h.signIn()
+	if _, err := h.Check(t.Context(), first.Access.Reveal(), resource); err != nil {
+		t.Fatalf("Check: %v", err)
+	}
+	next, err := other.Rotate(t.Context(), rotation(first), welcome)
+	if err != nil {
+		t.Fatalf("Rotate: %v", err)
+	}
+	if _, err := h.Check(t.Context(), next.Access.Reveal(), resource); err != nil {
+		t.Errorf("Check of the new token: %v", err)
+	}
+}
+
+func TestThreat33_AStoreThatIsDownFailsClosedAndComesBack(t *testing.T) {
+	s := &broken{Store: memory.New()}
+	h := newHouse(t, s)
+	code, tokens := h.open(), h.signIn()
+	fresh := h.replica()
+	s.set(true)
+	_, checkErr := fresh.Check(t.Context(), tokens.Access.Reveal(), resource)
+	_, redeemErr := h.Redeem(t.Context(), redemption(code))
+	_, rotateErr := h.Rotate(t.Context(), rotation(tokens), welcome)
+	_, openErr := h.Open(t.Context(), opening())
+	_, listErr := h.List(t.Context(), grant.Query{})
+	_, introspectErr := h.Introspect(t.Context(), tokens.Access.Reveal())
+	for what, err := range map[string]error{
+		"Check": checkErr, "Redeem": redeemErr, "Rotate": rotateErr, "Open": openErr, "List": listErr,
+		"Introspect": introspectErr, "End": h.End(t.Context(), tokens.GrantID),
+		"Revoke": h.Revoke(t.Context(), tokens.Refresh.Reveal(), client),
+	} {
+		if _, refused := errors.AsType[*policy.Refusal](err); refused || !errors.Is(err, grant.ErrUnavailable) {
+			t.Errorf("%s = %v; want ErrUnavailable and no refusal", what, err)
+		}
+	}
+	s.set(false)
+	h.works(tokens)
+	h.works(h.redeem(code))
+	h.works(h.rotate(tokens))
+}
+
+// A record that can't be read, or sealed tokens whose key is missing, are our trouble and not the client's.
+func TestADamagedRecordEndsNothing(t *testing.T) {
+	h := home(t)
+	tokens := h.signIn()
+	h.edit(tokens.GrantID, func(value []byte) []byte { return value[:len(value)/2] })
+	_, err := h.Check(t.Context(), tokens.Access.Reveal(), resource)
+	if !errors.Is(err, grant.ErrUnavailable) {
+		t.Errorf("Check = %v", err)
+	}
+}
+
+func TestARecordOfANewerGenkanIsLeftAlone(t *testing.T) {
+	h := home(t)
+	tokens := h.signIn()
+	h.edit(tokens.GrantID, func(value []byte) []byte {
+		return bytes.Replace(value, []byte(`"v":1`), []byte(`"v":2`), 1)
+	})
+	_, err := h.Rotate(t.Context(), rotation(tokens), welcome)
+	if !errors.Is(err, grant.ErrUnavailable) || !strings.Contains(err.Error(), "version 2") {
+		t.Errorf("Rotate = %v", err)
+	}
+}
+
+// edit changes a stored session past the grants.
+func (h *house) edit(id string, change func([]byte) []byte) {
+	h.t.Helper()
+	r, err := h.store.Get(h.t.Context(), "grant", id)
+	if err != nil {
+		h.t.Fatalf("Get: %v", err)
+	}
+	r.Value = change(r.Value)
+	if _, err := h.store.Swap(h.t.Context(), r); err != nil {
+		h.t.Fatalf("Swap: %v", err)
+	}
+}
+
+func TestThreat36_AClockThatIsSetBackLosesNoSessionAndFreesNoSpentToken(t *testing.T) {
+	h := home(t)
+	first := h.signIn()
+	next := h.rotate(first)
+	h.clock.pass(-time.Hour)
+	_, err := h.Rotate(t.Context(), rotation(first), welcome)
+	wantRefusal(t, err, policy.CheckToken)
+	if _, ended := errors.AsType[*grant.EndedError](err); ended {
+		t.Error("a clock that was set back ended a session")
+	}
+	h.works(next)
+	h.works(h.rotate(next))
+}
+
+func TestThreat36_AClockThatIsSetBackCantProlongTheCache(t *testing.T) {
+	h := home(t)
+	tokens := h.signIn()
+	if _, err := h.Check(t.Context(), tokens.Access.Reveal(), resource); err != nil {
+		t.Fatalf("Check: %v", err)
+	}
+	if err := h.replica().End(t.Context(), tokens.GrantID); err != nil {
+		t.Fatalf("End: %v", err)
+	}
+	h.clock.pass(-time.Hour)
+	_, err := h.Check(t.Context(), tokens.Access.Reveal(), resource)
+	wantRefusal(t, err, policy.CheckSession)
+}
+
+func TestThreat36_AClockThatJumpsAheadAndComesBackLosesNoSession(t *testing.T) {
+	h := home(t)
+	tokens := h.signIn()
+	h.clock.pass(365 * 24 * time.Hour)
+	h.refused(tokens, policy.CheckSession)
+	_, err := h.Rotate(t.Context(), rotation(tokens), welcome)
+	wantRefusal(t, err, policy.CheckSession)
+	h.clock.pass(-365 * 24 * time.Hour)
+	h.works(tokens)
+	h.works(h.rotate(tokens))
+}
+
+func TestRevokingARefreshTokenEndsTheSession(t *testing.T) {
+	for name, pick := range map[string]func(first, next grant.Tokens) grant.Tokens{
+		"the current one": func(_, next grant.Tokens) grant.Tokens { return next },
+		"a spent one":     func(first, _ grant.Tokens) grant.Tokens { return first },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := home(t)
+			first := h.signIn()
+			next := h.rotate(first)
+			if err := h.Revoke(t.Context(), pick(first, next).Refresh.Reveal(), client); err != nil {
+				t.Fatalf("Revoke: %v", err)
+			}
+			h.refused(first, policy.CheckSession)
+			h.refused(next, policy.CheckSession)
+			_, err := h.Rotate(t.Context(), rotation(next), welcome)
+			wantRefusal(t, err, policy.CheckSession)
+		})
+	}
+}
+
+func TestRevokingAnAccessTokenEndsThatTokenOnly(t *testing.T) {
+	h := home(t)
+	first := h.signIn()
+	next := h.rotate(first)
+	if err := h.Revoke(t.Context(), first.Access.Reveal(), client); err != nil {
+		t.Fatalf("Revoke: %v", err)
+	}
+	h.refused(first, policy.CheckToken)
+	h.works(next)
+	h.works(h.rotate(next))
+}
+
+func TestThreat14_RevocationByTheWrongClientChangesNothing(t *testing.T) {
+	h := home(t)
+	tokens := h.signIn()
+	for _, text := range []string{tokens.Access.Reveal(), tokens.Refresh.Reveal()} {
+		wantRefusal(t, h.Revoke(t.Context(), text, "client-2"), policy.CheckClient)
+	}
+	h.works(tokens)
+	h.works(h.rotate(tokens))
+}
+
+func TestRevokingWhatIsNoTokenOfOursIsNoError(t *testing.T) {
+	h := home(t)
+	tokens := h.signIn()
+	for _, text := range []string{"", "garbage", "gkr_" + tokens.GrantID + "_" + strings.Repeat("0", 78),
+		"gka_" + strings.Repeat("0", 26) + "_" + strings.Repeat("0", 52)} {
+		if err := h.Revoke(t.Context(), text, client); err != nil {
+			t.Errorf("Revoke(%q): %v", text, err)
+		}
+	}
+	h.works(tokens)
+}
+
+func TestIntrospectionTellsWhatIsGoodNow(t *testing.T) {
+	h := home(t)
+	first := h.signIn()
+	next := h.rotate(first)
+	seen := func(text string) string {
+		i, err := h.Introspect(t.Context(), text)
+		if err != nil {
+			t.Fatalf("Introspect: %v", err)
+		}
+		return fmt.Sprint(i.Active, i.Refresh, i.Grant.ID == next.GrantID, i.Expires.Sub(h.clock.Now()), i.Grant.Scopes)
+	}
+	inactive := fmt.Sprint(false, false, false, time.Time{}.Sub(h.clock.Now()), []string(nil))
+	want := map[string]string{
+		first.Access.Reveal():  fmt.Sprint(true, false, true, time.Hour, opening().Scopes),
+		next.Refresh.Reveal():  fmt.Sprint(true, true, true, 30*24*time.Hour, opening().Scopes),
+		first.Refresh.Reveal(): inactive,
+		"garbage":              inactive,
+		"":                     inactive,
+	}
+	got := map[string]string{}
+	for text := range want {
+		got[text] = seen(text)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Introspect (-want +got):\n%s", diff)
+	}
+	if err := h.End(t.Context(), next.GrantID); err != nil {
+		t.Fatalf("End: %v", err)
+	}
+	for text := range want {
+		if got := seen(text); got != inactive {
+			t.Errorf("after the end: %s", got)
+		}
+	}
+}
+
+func TestEndOwnerEndsAllOfOnePersonsSessions(t *testing.T) {
+	h := home(t)
+	mine, pending := h.signIn(), h.open()
+	o := opening()
+	o.Identity.Object = "bob"
+	code, err := h.Open(t.Context(), o)
+	if err != nil {
+		t.Fatalf("Open: %v", err)
+	}
+	bobs := h.redeem(code)
+	if n, err := h.EndOwner(t.Context(), alice().Key()); n != 2 || err != nil {
+		t.Errorf("EndOwner = %d, %v; want 2", n, err)
+	}
+	h.refused(mine, policy.CheckSession)
+	_, err = h.Redeem(t.Context(), redemption(pending))
+	wantRefusal(t, err, policy.CheckSession)
+	h.works(bobs)
+	if _, err := h.EndOwner(t.Context(), ""); err == nil {
+		t.Error("EndOwner of nobody was accepted")
+	}
+	if n, err := h.EndClient(t.Context(), client); n != 1 || err != nil {
+		t.Errorf("EndClient = %d, %v; want 1", n, err)
+	}
+	h.refused(bobs, policy.CheckSession)
+}
+
+func TestEndingASessionThatIsNotThereSaysSo(t *testing.T) {
+	h := home(t)
+	if err := h.End(t.Context(), "nothing"); !errors.Is(err, grant.ErrNotFound) {
+		t.Errorf("End = %v", err)
+	}
+	tokens := h.signIn()
+	for range 2 {
+		if err := h.End(t.Context(), tokens.GrantID); err != nil {
+			t.Errorf("End: %v", err)
+		}
+	}
+	got, err := h.Get(t.Context(), tokens.GrantID)
+	if err != nil || got.Reason != grant.ReasonEnded || !got.Ended.Equal(h.clock.Now()) {
+		t.Errorf("Get = %+v, %v", got, err)
+	}
+}
+
+func TestListPagesAndNarrows(t *testing.T) {
+	h := home(t)
+	want := map[string]bool{}
+	for i := range 7 {
+		o := opening()
+		if i == 3 {
+			o.Server = "profile"
+		}
+		code, err := h.Open(t.Context(), o)
+		if err != nil {
+			t.Fatalf("Open: %v", err)
+		}
+		tokens := h.redeem(code)
+		want[tokens.GrantID] = i != 3
+	}
+	got := map[string]bool{}
+	for id := range want {
+		got[id] = false
+	}
+	q := grant.Query{Owner: alice().Key(), Server: "weather", Limit: 2}
+	for pages := 0; pages == 0 || q.After != ""; pages++ {
+		page, err := h.List(t.Context(), q)
+		if err != nil || pages > 7 {
+			t.Fatalf("List: %v after %d pages", err, pages)
+		}
+		for _, g := range page.Grants {
+			got[g.ID] = true
+		}
+		q.After = page.Next
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("sessions (-want +got):\n%s", diff)
+	}
+}
+
+// Threat 37 and the promise of a stolen store: nothing in it opens a door.
+func TestThreat37_AStolenStoreYieldsNoUsableToken(t *testing.T) {
+	h := home(t)
+	code := h.open()
+	tokens := h.rotate(h.redeem(code))
+	pending := h.open()
+	records, err := h.store.List(t.Context(), "grant", "", "", 10)
+	if err != nil {
+		t.Fatalf("List: %v", err)
+	}
+	var dump []byte
+	for _, r := range records {
+		dump = append(append(dump, r.ID...), r.Value...)
+	}
+	for _, text := range []string{tokens.Access.Reveal(), tokens.Refresh.Reveal(), code, pending} {
+		bare := text[strings.LastIndexByte(text, '_')+1:]
+		for _, part := range []string{bare, bare[:20], bare[len(bare)-20:]} {
+			if bytes.Contains(dump, []byte(part)) {
+				t.Errorf("the store holds a part of a %.4s token", text)
+			}
+		}
+	}
+	if bytes.Contains(dump, []byte(upstream)) || bytes.Contains(dump, []byte("ZW50cmEtcmVmcmVzaC10b2tlbi0w")) {
+		t.Error("the store holds a token of the identity provider")
+	}
+	for _, printed := range []string{fmt.Sprint(tokens), fmt.Sprintf("%+v %#v", tokens, tokens)} {
+		if strings.Contains(printed, tokens.Refresh.Reveal()) {
+			t.Error("Tokens print their secrets")
+		}
+	}
+}
+
+// Sealed tokens moved to another session do not open there.
+func TestSealedTokensOfOneSessionDoNotOpenInAnother(t *testing.T) {
+	h := home(t)
+	one, two := h.signIn(), h.signIn()
+	theirs, err := h.store.Get(t.Context(), "grant", two.GrantID)
+	if err != nil {
+		t.Fatalf("Get: %v", err)
+	}
+	h.edit(one.GrantID, func([]byte) []byte { return theirs.Value })
+	if _, err := h.Upstream(t.Context(), one.GrantID); !errors.Is(err, grant.ErrUnavailable) {
+		t.Errorf("Upstream = %v", err)
+	}
+	if kept, err := h.Upstream(t.Context(), two.GrantID); err != nil || string(kept) != upstream {
+		t.Errorf("Upstream = %v", err)
+	}
+}
