@@ -1,17 +1,20 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net"
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
 
 	"github.com/genkan-mcp/genkan/policy"
+	"github.com/genkan-mcp/genkan/policy/condition"
 )
 
 // checker gathers mistakes, and knows on which line each key stands.
@@ -138,10 +141,22 @@ func (c *checker) checkServer(name string, s Server, paths map[string]string) {
 }
 
 func (c *checker) checkRules(key string, rules []policy.Rule) {
-	if _, err := policy.Compile(rules, nil); err != nil {
-		for _, line := range strings.Split(err.Error(), "\n") {
-			c.mistake(key+".rules", line, "")
+	compiler, err := condition.New(condition.Config{})
+	if err != nil {
+		c.mistake(key+".rules", "conditions can't be compiled: "+err.Error(), "report it: this is a mistake of Genkan's")
+		return
+	}
+	_, err = policy.Compile(rules, compiler.Compile)
+	var mistakes policy.Mistakes
+	if !errors.As(err, &mistakes) {
+		return
+	}
+	for _, m := range mistakes {
+		at := fmt.Sprintf("%s.rules[%d]", key, m.Rule)
+		if m.Field != "" {
+			at += "." + m.Field
 		}
+		c.mistake(at, m.Problem, m.Remedy)
 	}
 }
 
@@ -171,17 +186,21 @@ func (c *checker) mistake(key, what, remedy string) {
 	c.list = append(c.list, Mistake{Line: c.line(key), Key: key, What: what, Remedy: remedy})
 }
 
-// line finds where a key stands, or its nearest parent that is there.
+// line finds where a key stands, or its nearest parent that is there. A key is a path such as servers.weather.rules[1].allow.
 func (c *checker) line(key string) int {
 	node, line := c.root, 0
-	for _, part := range strings.Split(key, ".") {
-		if node.Kind != yaml.MappingNode {
-			return line
-		}
+	for _, part := range strings.FieldsFunc(key, func(r rune) bool { return r == '.' || r == '[' || r == ']' }) {
 		var next *yaml.Node
-		for i := 0; i+1 < len(node.Content); i += 2 {
-			if node.Content[i].Value == part {
-				line, next = node.Content[i].Line, node.Content[i+1]
+		switch node.Kind {
+		case yaml.MappingNode:
+			for i := 0; i+1 < len(node.Content); i += 2 {
+				if node.Content[i].Value == part {
+					line, next = node.Content[i].Line, node.Content[i+1]
+				}
+			}
+		case yaml.SequenceNode:
+			if i, err := strconv.Atoi(part); err == nil && i < len(node.Content) {
+				line, next = node.Content[i].Line, node.Content[i]
 			}
 		}
 		if next == nil {

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -71,6 +72,22 @@ log: {level: loud}
 		}
 	}
 	if diff := cmp.Diff(wanted, got); diff != "" {
+		t.Errorf("mistakes (-want +got):\n%s\n%v", diff, err)
+	}
+}
+
+func TestAMistakeInARuleSaysWhichRuleAndLine(t *testing.T) {
+	text := small + "      - {allow: [set_alert], when: 'identity.shoe_size > 3'}\n      - {roles: [A]}\n"
+	_, err := config.Load("genkan.yaml", []byte(text), environment("ENTRA_SECRET", "x"))
+	var mistakes *config.Mistakes
+	if !errors.As(err, &mistakes) {
+		t.Fatalf("got %v", err)
+	}
+	var got []string
+	for _, m := range mistakes.List {
+		got = append(got, fmt.Sprintf("%d %s", m.Line, m.Key))
+	}
+	if diff := cmp.Diff([]string{"12 servers.weather.rules[1].when", "13 servers.weather.rules[2]"}, got); diff != "" {
 		t.Errorf("mistakes (-want +got):\n%s\n%v", diff, err)
 	}
 }

@@ -1,0 +1,143 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/genkan-mcp/genkan/entratest"
+	"github.com/genkan-mcp/genkan/internal/authserver"
+	"github.com/genkan-mcp/genkan/internal/config"
+	"github.com/genkan-mcp/genkan/internal/samples"
+	"github.com/genkan-mcp/genkan/internal/secret"
+	"github.com/genkan-mcp/genkan/policy"
+)
+
+// DevOptions say where `genkan dev` listens and keeps its data.
+type DevOptions struct {
+	Listen       string
+	TenantListen string
+	Data         string    // empty: a temporary folder, removed at the end
+	Out          io.Writer // what a person reads
+	Log          io.Writer
+}
+
+// Dev runs everything on loopback until ctx ends: the dev tenant, two sample servers, and Genkan in front of them.
+func Dev(ctx context.Context, o DevOptions) (err error) {
+	for _, address := range []string{o.Listen, o.TenantListen} {
+		if err := onLoopback(address); err != nil {
+			return err
+		}
+	}
+	if o.Data == "" {
+		if o.Data, err = os.MkdirTemp("", "genkan-dev-"); err != nil {
+			return fmt.Errorf("make a temporary folder: %w", err)
+		}
+		defer func() { err = errors.Join(err, os.RemoveAll(o.Data)) }()
+	}
+	listener, err := listen(ctx, o.Listen)
+	if err != nil {
+		return err
+	}
+	behind, err := startBehind(ctx, o.TenantListen, publicURL(listener))
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	cfg := devConfig(behind, publicURL(listener), o.Data)
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var others sync.WaitGroup
+	var failed error
+	others.Go(func() { failed = serveAll(running, behind.services, func() {}) })
+	err = runApp(ctx, cfg, Surroundings{Log: o.Log}, listener, func() { printBanner(o.Out, cfg, behind) })
+	stop() // what stands behind goes last, so that requests under way can be finished
+	others.Wait()
+	return errors.Join(err, failed)
+}
+
+// behind is what stands behind the door of `genkan dev`.
+type behind struct {
+	tenant   *entratest.Tenant
+	services []service
+	weather  string // addresses of the upstreams
+	profile  string
+}
+
+func startBehind(ctx context.Context, tenantListen, public string) (*behind, error) {
+	var b behind
+	listeners := map[string]net.Listener{}
+	for name, address := range map[string]string{"tenant": tenantListen, "weather": "127.0.0.1:0", "profile": "127.0.0.1:0"} {
+		l, err := listen(ctx, address)
+		if err != nil {
+			for _, open := range listeners {
+				err = errors.Join(err, open.Close())
+			}
+			return nil, err
+		}
+		listeners[name] = l
+	}
+	tenant, err := entratest.New(entratest.Config{URL: publicURL(listeners["tenant"])})
+	if err != nil {
+		return nil, fmt.Errorf("make the dev tenant: %w", err)
+	}
+	b.tenant = tenant
+	b.weather = "http://" + listeners["weather"].Addr().String() + "/mcp"
+	b.profile = "http://" + listeners["profile"].Addr().String() + "/mcp"
+	door := samples.Door{
+		Issuer: public, JWKS: public + "/jwks", Audience: b.profile, Tenant: tenant.TenantID, Scope: authserver.BaseScope,
+		HTTP: &http.Client{Timeout: 5 * time.Second}, Now: time.Now,
+	}
+	b.services = []service{
+		{listeners["tenant"], tenant, nil},
+		{listeners["weather"], samples.Weather(), nil},
+		{listeners["profile"], samples.Profile(door), nil},
+	}
+	return &b, nil
+}
+
+// devConfig is the configuration of `genkan dev`, as a user would write it for a real tenant.
+func devConfig(b *behind, public, data string) *config.Config {
+	return &config.Config{
+		PublicURL: public, Data: data,
+		Entra: config.Entra{
+			Tenant: b.tenant.TenantID, ClientID: entratest.GenkanID, Cloud: "public", Authority: b.tenant.URL,
+			Credential: config.Credential{Secret: secret.NewText(entratest.GenkanSecret)},
+		},
+		Servers: map[string]config.Server{
+			"weather": {
+				Title: "Weather", Description: "Forecasts for a few cities.", URL: b.weather, Path: "/weather/mcp", Credential: "none",
+				Rules: []policy.Rule{
+					{Name: "readers", Allow: []string{"list_cities", "get_forecast"}, Roles: []string{"Weather.Read"}},
+					{Name: "writers", Allow: []string{"set_alert"}, Roles: []string{"Weather.Write"}},
+				},
+			},
+			"profile": {
+				Title: "Profile", Description: "Who you are, as the server behind sees it.", URL: b.profile, Path: "/profile/mcp", Credential: "identity",
+				Rules: []policy.Rule{{Name: "everybody", Allow: []string{"*"}, People: []string{"*"}}},
+			},
+		},
+		Log: config.Log{Level: "info", Format: "text"},
+	}
+}
+
+func onLoopback(address string) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is no address to listen on: write host:port, such as 127.0.0.1:8080", address)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return fmt.Errorf("%s is not on loopback: genkan dev lets anybody in as anybody, so it listens on 127.0.0.1 only; use genkan serve for others", address)
+	}
+	return nil
+}
+
+// publicURL is how a browser reaches a loopback listener.
+func publicURL(l net.Listener) string {
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	return "http://localhost:" + port
+}
