@@ -134,6 +134,8 @@ var refusals = map[int]refusalRow{
 	50013:   {oauth: "invalid_grant", text: "Assertion failed signature validation. [Reason - %s]"},
 	500131:  {oauth: "invalid_grant", text: "Assertion audience does not match the Client app presenting the assertion. The audience in the assertion was '%s' and the expected audience is '%s' or one of the Application Uris of this application with App ID '%s'(%s). The downstream client must request a token for the expected audience (the application that made the OBO request) and this application should use that token as the assertion."},
 	500133:  {oauth: "invalid_grant", text: "Assertion is not within its valid time range. Ensure that the access token is not expired before using it for user assertion, or request a new token. Current time: %s, expiry time of assertion %s."},
+	7000229: {oauth: "invalid_client", text: "The client application %s is missing service principal in the tenant %s. See instructions here: https://go.microsoft.com/fwlink/?linkid=2225119"},
+	501051:  {oauth: "invalid_grant", text: "Application '%s'(%s) is not assigned to a role for the application '%s'(%s)."},
 	7000114: {oauth: "invalid_grant", text: "Application '%s' is not allowed to make application on-behalf-of calls."},
 
 	// Conditional Access.

@@ -144,6 +144,9 @@ func (t *Tenant) proceed(w http.ResponseWriter, r *http.Request, d *Directory, v
 		}
 		return t.approvePage(w, r, d, v)
 	}
+	if v.kind == visitAdmin {
+		return t.askAdmin(w, r, d, v)
+	}
 	lacking, no := d.lacking(client, v, p)
 	if no != nil {
 		return &sendBack{to: v, no: no}
@@ -182,7 +185,15 @@ func (t *Tenant) approve(w http.ResponseWriter, r *http.Request) error {
 
 // finish gives the code, and the ID token where an implicit application asked for one.
 func (t *Tenant) finish(w http.ResponseWriter, r *http.Request, d *Directory, v *visit) error {
-	t.remember(func(s *state) { delete(s.visits, v.id) })
+	if v.kind == visitDevice {
+		return t.confirmDevice(w, d, v)
+	}
+	t.remember(func(s *state) {
+		delete(s.visits, v.id)
+		if kept := s.sessions[v.session]; kept != nil && !slices.Contains(kept.clients, v.client) {
+			kept.clients = append(kept.clients, v.client)
+		}
+	})
 	answer := []pair{}
 	if slices.Contains(v.types, "code") {
 		value := "1.A" + t.opaque(64)

@@ -28,6 +28,7 @@ type bearer struct {
 	AZP      string   `json:"azp"`
 	Subject  string   `json:"sub"`
 	Version  string   `json:"ver"`
+	ID       string   `json:"uti"`
 }
 
 // client is who holds the token.

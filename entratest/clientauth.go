@@ -48,12 +48,15 @@ func (t *Tenant) authenticate(q *tokenRequest, kind platform) *refusal {
 		if crossOrigin {
 			return refuse(9002326, q.Header.Get("Origin"))
 		}
-		if presented {
+		switch {
+		case q.param("client_assertion") != "":
+			return t.checkAssertion(q, q.param("client_assertion"))
+		case presented:
 			return t.checkSecret(q, secret)
 		}
 		return refuse(7000218)
 	}
-	if presented {
+	if presented || q.param("client_assertion") != "" {
 		return refuse(700025)
 	}
 	return nil

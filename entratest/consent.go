@@ -67,6 +67,9 @@ func (t *Tenant) consent(w http.ResponseWriter, r *http.Request) error {
 		return &sendBack{to: v, no: refuse(65004)}
 	}
 	d := t.directory()
+	if v.kind == visitAdmin {
+		return t.adminAgreed(w, d, v)
+	}
 	lacking, no := d.lacking(d.client(v.client), v, d.person(v.person))
 	if no != nil {
 		return &sendBack{to: v, no: no}

@@ -15,7 +15,12 @@ func Contoso() Directory {
 		erin := d.person("erin")
 		erin.Groups = append(erin.Groups, name)
 	}
-	d.Apps = append([]App{genkanApp(), genkanTools()}, microsoftApps()...)
+	d.Apps = append([]App{
+		genkanApp(), genkanTools(),
+		{Name: "genkan-host", ClientID: SystemIdentityID, PrincipalID: SystemIdentityPrincipal, Managed: true},
+		{Name: "genkan-identity", ClientID: UserIdentityID, PrincipalID: UserIdentityPrincipal, Managed: true},
+	}, microsoftApps()...)
+	d.Indexes = []Index{handbook()}
 	d.Consents = []Consent{
 		{Client: GenkanID, Resource: GenkanID, Person: everybody, Scopes: []string{GenkanScope}},
 		{Client: GenkanID, Resource: GraphID, Person: everybody,
@@ -59,6 +64,10 @@ func genkanApp() App {
 		},
 		Web:     []string{"http://localhost/callback", "http://localhost/console/callback"},
 		Secrets: []Secret{{Name: "development", Value: GenkanSecret}},
+		Federated: []Federated{
+			{Name: "system-assigned", Issuer: "{base}/" + TenantID + "/v2.0", Subject: SystemIdentityPrincipal},
+			{Name: "user-assigned", Issuer: "{base}/" + TenantID + "/v2.0", Subject: UserIdentityPrincipal},
+		},
 		Permissions: []Permission{
 			{Resource: GraphID, Scopes: []string{"User.Read", "GroupMember.Read.All"}, Roles: []string{"User.Read.All", "GroupMember.Read.All"}},
 			{Resource: SearchID, Scopes: []string{"user_impersonation"}},
@@ -85,4 +94,14 @@ func genkanTools() App {
 			{Resource: GraphID, Scopes: []string{"User.Read"}},
 		},
 	}
+}
+
+// handbook is a small index to search.
+func handbook() Index {
+	return Index{Name: "handbook", Documents: []map[string]string{
+		{"id": "1", "title": "Storm warnings", "content": "Who sends a storm warning, and to whom. The meteorologist on duty decides."},
+		{"id": "2", "title": "Outdoor events", "content": "Events in the open need a forecast that is at most six hours old."},
+		{"id": "3", "title": "Travel costs", "content": "Keep every receipt. Trains before planes, where there is a train."},
+		{"id": "4", "title": "New colleagues", "content": "On the first day: keys, a badge, and a tour of the weather station."},
+	}}
 }

@@ -13,6 +13,7 @@ type Directory struct {
 	Apps     []App     `yaml:"apps"`
 	Consents []Consent `yaml:"consents"`
 	Policies []Policy  `yaml:"policies"`
+	Indexes  []Index   `yaml:"indexes"`
 }
 
 // Person is somebody who can sign in. Alias is the part of the address before the @.
@@ -71,6 +72,7 @@ type App struct {
 	Microsoft      bool           `yaml:"microsoft"` // a first-party application: nobody is asked for consent
 	Managed        bool           `yaml:"managed"`   // a managed identity: tokens only from the local endpoints
 	Disabled       bool           `yaml:"disabled"`
+	NoPrincipal    bool           `yaml:"no_principal"` // registered, but without a service principal yet
 }
 
 // Scope is a delegated permission that an application exposes.
@@ -114,7 +116,7 @@ type Certificate struct {
 }
 
 // Federated trusts the tokens of another issuer as a credential. Keys come from the issuer's OIDC
-// discovery. The zero audience is api://AzureADTokenExchange.
+// discovery. "{base}" at the start of an issuer stands for the address that this tenant is served at. The zero audience is api://AzureADTokenExchange.
 type Federated struct {
 	Name     string `yaml:"name"`
 	Issuer   string `yaml:"issuer"`
@@ -159,4 +161,10 @@ type Policy struct {
 	MFA             bool          `yaml:"mfa"`
 	SignInFrequency time.Duration `yaml:"sign_in_frequency"`
 	Block           bool          `yaml:"block"`
+}
+
+// Index is a search index of Azure AI Search with its documents.
+type Index struct {
+	Name      string              `yaml:"name"`
+	Documents []map[string]string `yaml:"documents"`
 }

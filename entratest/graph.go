@@ -1,10 +1,6 @@
 package entratest
 
-import (
-	"errors"
-	"net/http"
-	"slices"
-)
+import "net/http"
 
 // graphRefusal is one of Microsoft Graph's refusals.
 type graphRefusal struct {
@@ -21,58 +17,22 @@ type graphHandler func(w http.ResponseWriter, r *http.Request, b *bearer) error
 
 // graph checks the token and renders refusals as Graph does.
 func (t *Tenant) graph(h graphHandler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		id := t.guid()
-		w.Header().Set("request-id", id)
-		w.Header().Set("client-request-id", orElse(r.Header.Get("client-request-id"), id))
-		b, err := t.graphBearer(r)
-		if err == nil {
-			err = h(w, r, b)
-		}
-		if err == nil {
-			return
-		}
-		var no *graphRefusal
-		if !errors.As(err, &no) {
-			no = &graphRefusal{status: 500, code: "generalException", message: err.Error()}
-		}
-		if no.challenge != "" {
-			w.Header().Set("WWW-Authenticate", no.challenge)
-		}
-		writeJSON(w, no.status, map[string]any{"error": map[string]any{
-			"code": no.code, "message": no.message,
-			"innerError": map[string]string{
-				"date":              t.now().UTC().Format("2006-01-02T15:04:05"),
-				"request-id":        id,
-				"client-request-id": w.Header().Get("client-request-id"),
-			},
-		}})
-	})
+	return t.guarded(guard{audiences: []string{GraphURI, GraphURI + "/", GraphID}, missing: t.graphMissing}, h)
 }
 
 // invalidToken is Graph's 401.
 func (t *Tenant) invalidToken(r *http.Request, message string) *graphRefusal {
 	return &graphRefusal{
-		status: 401, code: "InvalidAuthenticationToken", message: message,
-		challenge: `Bearer realm="", authorization_uri="` + t.base(r) + `/common/oauth2/authorize", client_id="` + GraphID + `"`,
+		status: 401, code: "InvalidAuthenticationToken", message: message, challenge: t.graphChallenge(r),
 	}
 }
 
-func (t *Tenant) graphBearer(r *http.Request) (*bearer, error) {
-	token := authorization(r)
-	if token == "" {
-		return nil, t.invalidToken(r, "Access token is empty.")
-	}
-	b, err := t.open(token)
-	switch {
-	case errors.Is(err, errExpired):
-		return nil, t.invalidToken(r, "Lifetime validation failed, the token is expired.")
-	case err != nil:
-		return nil, t.invalidToken(r, "Invalid token: "+err.Error()+".")
-	case !slices.Contains([]string{GraphURI, GraphURI + "/", GraphID}, b.Audience):
-		return nil, t.invalidToken(r, "Access token validation failure. Invalid audience.")
-	}
-	return b, nil
+func (t *Tenant) graphChallenge(r *http.Request) string {
+	return `Bearer realm="", authorization_uri="` + t.base(r) + `/common/oauth2/authorize", client_id="` + GraphID + `"`
+}
+
+func (t *Tenant) graphMissing(r *http.Request) *graphRefusal {
+	return t.invalidToken(r, "Access token is empty.")
 }
 
 func forbidden() *graphRefusal {

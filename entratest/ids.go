@@ -28,6 +28,15 @@ const (
 // GenkanToolsID is the public client that [Contoso] seeds for Genkan's programs at a terminal.
 const GenkanToolsID = "9e6ca000-7777-4000-8000-000000000102"
 
+// The managed identities that [Contoso] seeds. Genkan trusts both as a federated credential, by their
+// principal IDs.
+const (
+	SystemIdentityID        = "3a4a9ed0-8888-4000-8000-000000000201"
+	SystemIdentityPrincipal = "3a4a9ed0-8888-4000-8000-0000000002ff"
+	UserIdentityID          = "3a4a9ed0-9999-4000-8000-000000000301"
+	UserIdentityPrincipal   = "3a4a9ed0-9999-4000-8000-0000000003ff"
+)
+
 // Applications of Microsoft that every tenant knows, with their real client IDs.
 const (
 	GraphID    = "00000003-0000-0000-c000-000000000000"

@@ -14,6 +14,10 @@ func microsoftApps() []App {
 			Scopes: []Scope{{Name: "user_impersonation", Description: "Use keys in Key Vault as you"}},
 		},
 		{
+			Name: "Azure AD Token Exchange", ClientID: exchangeID, URIs: []string{exchangeAudience},
+			Microsoft: true, TokenVersion: 2,
+		},
+		{
 			Name: "Visual Studio Code", ClientID: VSCodeID, Microsoft: true, PublicFlows: true,
 			Public: []string{"http://localhost", "http://127.0.0.1:33418/", "https://vscode.dev/redirect"},
 		},

@@ -27,10 +27,19 @@ type award struct {
 	as       string   // how the request named the resource
 	scopes   []string // of the resource, for a person
 	signedIn signedIn
+	// challenges: the client understands claims challenges (xms_cc=cp1), so its tokens live long and
+	// end early.
+	challenges bool
 }
 
 // accessToken makes the access token of an award, in the version that the resource's manifest wants.
 func (t *Tenant) accessToken(d *Directory, base string, a award, life time.Duration) (string, error) {
+	c, headers := t.accessClaims(d, base, a, life)
+	t.noteIssued(c, a)
+	return t.signClaims(c, headers, a.resource.ClientID == GraphID)
+}
+
+func (t *Tenant) accessClaims(d *Directory, base string, a award, life time.Duration) (claims, map[string]any) {
 	c := t.times(life)
 	c["tid"], c["rh"], c["aio"] = t.TenantID, "1.A"+t.opaque(24), t.opaque(48)
 	c["uti"] = t.opaque(16)
@@ -53,9 +62,30 @@ func (t *Tenant) accessToken(d *Directory, base string, a award, life time.Durat
 		t.versionOne(c, a)
 		headers["x5t"] = t.currentKey().kid
 	}
+	if a.challenges {
+		c["xms_cc"] = []string{"cp1"}
+	}
 	c.optional(a.resource.OptionalClaims.Access, a)
-	return t.signClaims(c, headers, a.resource.ClientID == GraphID)
+	return c, headers
 }
+
+// noteIssued remembers the sign-in behind a token, for on-behalf-of and for claims challenges.
+func (t *Tenant) noteIssued(c claims, a award) {
+	now, expires := t.now(), time.Unix(c["exp"].(int64), 0)
+	t.remember(func(s *state) {
+		if len(s.issued) >= issuedKept {
+			for uti, old := range s.issued {
+				if old.expires.Before(now) {
+					delete(s.issued, uti)
+				}
+			}
+		}
+		s.issued[c["uti"].(string)] = &issued{signedIn: a.signedIn, expires: expires, challenges: a.challenges}
+	})
+}
+
+// issuedKept is how many tokens are remembered before expired ones are forgotten.
+const issuedKept = 10_000
 
 func (t *Tenant) versionTwo(c claims, base string, a award) {
 	c["ver"], c["iss"], c["aud"] = "2.0", issuerV2(base, t.TenantID), a.resource.ClientID
@@ -119,9 +149,13 @@ func (t *Tenant) times(life time.Duration) claims {
 	return claims{"iat": from, "nbf": from, "exp": now.Add(life).Unix()}
 }
 
-// lifetime is at random between 60 and 90 minutes, as for every access token of Entra.
-func (t *Tenant) lifetime() time.Duration {
+// lifetime is at random between 60 and 90 minutes, as for every access token of Entra, and between 20
+// and 28 hours for clients that understand claims challenges.
+func (t *Tenant) lifetime(challenges bool) time.Duration {
 	n := binary.BigEndian.Uint32(t.randomBytes(4))
+	if challenges {
+		return 20*time.Hour + time.Duration(n%(8*3600))*time.Second
+	}
 	return time.Hour + time.Duration(n%1800)*time.Second
 }
 

@@ -6,6 +6,7 @@ import (
 	"html/template"
 	"net/http"
 	"slices"
+	"strconv"
 )
 
 //go:embed pages/*.html
@@ -44,7 +45,7 @@ func (t *Tenant) page(h handler) http.Handler {
 			return
 		}
 		if back, ok := asSendBack(err); ok {
-			err = t.refuseTo(w, r, back)
+			err = t.tell(w, r, back)
 			if err == nil {
 				return
 			}
@@ -55,6 +56,18 @@ func (t *Tenant) page(h handler) http.Handler {
 			"Code": no.code, "Text": no.text, "Trace": tr.trace, "Correlation": tr.correlation, "Timestamp": tr.timestamp,
 		})
 	})
+}
+
+// tell gives a refusal to the application, or to the device that waits for it.
+func (t *Tenant) tell(w http.ResponseWriter, r *http.Request, back *sendBack) error {
+	if back.to.kind != visitDevice {
+		return t.refuseTo(w, r, back)
+	}
+	if back.no.code != 65004 {
+		return back.no
+	}
+	t.declineDevice(back.to)
+	return t.done(w, "You have declined", "The device was not signed in. You can close this window.")
 }
 
 // pickerPage asks who it is.
@@ -107,4 +120,17 @@ func (t *Tenant) consentPage(w http.ResponseWriter, _ *http.Request, d *Director
 		"App": d.client(v.client).Name, "Address": p.Address, "Admin": p.Admin, "Permissions": lines,
 		"Visit": v.id, "Action": "/" + t.TenantID + "/consent",
 	})
+}
+
+// explain is the page that error_uri names.
+func (t *Tenant) explain(w http.ResponseWriter, r *http.Request) error {
+	code, err := strconv.Atoi(r.FormValue("code"))
+	if err != nil {
+		return refuse(90100, "code")
+	}
+	row, known := refusals[code]
+	if !known {
+		return t.done(w, "Unknown error", "This tenant knows no error of that number.")
+	}
+	return t.done(w, "AADSTS"+strconv.Itoa(code), row.text)
 }

@@ -11,6 +11,8 @@ import (
 type demand struct {
 	mfa       bool
 	notBefore time.Time
+	// challenges: the client says that it understands claims challenges (client capability cp1).
+	challenges bool
 }
 
 // readDemand understands the challenges that Entra and its resources give out: capolids and acrs ask
@@ -37,6 +39,8 @@ func readDemand(raw string) (demand, error) {
 		switch name {
 		case "capolids", "acrs":
 			d.mfa = true
+		case "xms_cc":
+			d.challenges = slices.Contains(claim.Values, "cp1")
 		case "nbf":
 			var seconds int64
 			if _, err := fmt.Sscan(claim.Value, &seconds); err != nil {

@@ -2,6 +2,7 @@ package entratest
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -17,7 +18,7 @@ func (t *Tenant) sessionOf(r *http.Request) *session {
 	var found *session
 	t.remember(func(s *state) {
 		if kept := s.sessions[cookie.Value]; kept != nil {
-			found = &session{id: kept.id, accounts: append([]account(nil), kept.accounts...)}
+			found = kept.clone()
 		}
 	})
 	return found
@@ -39,7 +40,7 @@ func (t *Tenant) openSession(w http.ResponseWriter, r *http.Request, a account) 
 		next.accounts = append(next.accounts, a)
 	}
 	t.remember(func(s *state) {
-		s.sessions[next.id] = &session{id: next.id, accounts: append([]account(nil), next.accounts...)}
+		s.sessions[next.id] = next.clone()
 	})
 	return next
 }
@@ -47,4 +48,8 @@ func (t *Tenant) openSession(w http.ResponseWriter, r *http.Request, a account) 
 // ours says whether an address belongs to the tenant's domain.
 func (d *Directory) ours(address string) bool {
 	return strings.HasSuffix(strings.ToLower(address), "@"+strings.ToLower(d.Domain))
+}
+
+func (s *session) clone() *session {
+	return &session{id: s.id, accounts: slices.Clone(s.accounts), clients: slices.Clone(s.clients)}
 }

@@ -8,12 +8,19 @@ type state struct {
 	sessions map[string]*session // signed-in browsers, by cookie
 	codes    map[string]*code
 	refresh  map[string]*refreshToken
+	issued   map[string]*issued // access tokens, by uti
+	devices  map[string]*device // device codes
+	vault    map[string][]*vaultKey
+	faults   []*Fault
+	calls    []Call
 }
 
 func newState() state {
 	return state{
 		visits: map[string]*visit{}, sessions: map[string]*session{},
 		codes: map[string]*code{}, refresh: map[string]*refreshToken{},
+		issued: map[string]*issued{}, devices: map[string]*device{},
+		vault: map[string][]*vaultKey{},
 	}
 }
 
@@ -21,6 +28,7 @@ func newState() state {
 type session struct {
 	id       string
 	accounts []account
+	clients  []string // who gets told when it ends
 }
 
 // account is one person signed in to a browser.
@@ -70,6 +78,14 @@ type signedIn struct {
 	session  string
 	at       time.Time // when the person signed in
 	mfa      bool
+	ended    time.Time // when an administrator revoked it
+}
+
+// issued is the sign-in behind an access token.
+type issued struct {
+	signedIn
+	expires    time.Time
+	challenges bool
 }
 
 // code is an authorization code.

@@ -78,9 +78,7 @@ func New(c Config) (*Tenant, error) {
 		seeded := Contoso()
 		dir = &seeded
 	}
-	if dir.client(GraphID) == nil {
-		dir.Apps = append(dir.Apps, microsoftApps()...)
-	}
+	dir.addMicrosoft()
 	dir.complete()
 	if err := dir.check(); err != nil {
 		return nil, fmt.Errorf("entratest: %w", err)
@@ -168,7 +166,7 @@ func (t *Tenant) directory() *Directory {
 // change replaces the directory by a changed copy.
 func (t *Tenant) change(f func(*Directory)) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer t.mu.Unlock() // also when f finds nobody of that name and panics
 	next := t.dir.clone()
 	f(next)
 	next.complete()

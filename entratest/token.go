@@ -15,6 +15,7 @@ type tokenRequest struct {
 	v2     bool
 	client *App
 	proof  proof
+	demand demand // from the claims parameter
 }
 
 func (q *tokenRequest) param(name string) string { return q.PostForm.Get(name) }
@@ -45,7 +46,6 @@ type tokenResponse struct {
 	RefreshToken string `json:"refresh_token,omitempty"`
 	IDToken      string `json:"id_token,omitempty"`
 	ClientInfo   string `json:"client_info,omitempty"`
-	FamilyOf     string `json:"foci,omitempty"`
 }
 
 // token is the token endpoint of all grants.
@@ -71,6 +71,10 @@ func (t *Tenant) token(w http.ResponseWriter, r *http.Request) error {
 	if no != nil {
 		return no
 	}
+	var err error
+	if q.demand, err = readDemand(q.param("claims")); err != nil {
+		return refuse(90100, "claims")
+	}
 	grant, known := t.grants()[kind]
 	if !known {
 		return refuse(70003, kind)
@@ -88,6 +92,10 @@ func (t *Tenant) grants() map[string]func(*tokenRequest) (*tokenResponse, error)
 	return map[string]func(*tokenRequest) (*tokenResponse, error){
 		"authorization_code": t.redeem,
 		"refresh_token":      t.refresh,
+		"client_credentials": t.clientCredentials,
+		grantOnBehalfOf:      t.onBehalfOf,
+		grantDevice:          t.deviceGrant,
+		"device_code":        t.deviceGrant, // what MSAL for Go sends
 	}
 }
 
@@ -266,6 +274,8 @@ func (t *Tenant) welcome(q *tokenRequest, a ask, in signedIn) *refusal {
 		return refuse(50034, in.person, q.dir.Name)
 	case p.Disabled:
 		return refuse(50057)
+	case !in.ended.IsZero():
+		return refuse(50173, stamp(in.at), stamp(in.ended))
 	case in.at.Before(p.SignedOutAt):
 		return refuse(50173, stamp(in.at), stamp(p.SignedOutAt))
 	}
@@ -295,6 +305,8 @@ func (t *Tenant) enforce(q *tokenRequest, a ask, in signedIn, p *Person) *refusa
 		return refuse(53003).with(challenge(policy))
 	case policy.MFA && !in.mfa:
 		return refuse(50076, a.resource.ClientID).with(challenge(policy))
+	case q.demand.mfa && !in.mfa:
+		return refuse(50076, a.resource.ClientID).with(q.param("claims"))
 	case policy.SignInFrequency > 0 && age > policy.SignInFrequency:
 		return refuse(70043, stamp(in.at), int(policy.SignInFrequency.Seconds())).with(challenge(policy))
 	}
@@ -304,9 +316,10 @@ func (t *Tenant) enforce(q *tokenRequest, a ask, in signedIn, p *Person) *refusa
 // respond makes the tokens of a grant for a person.
 func (t *Tenant) respond(q *tokenRequest, in signedIn, set scopeSet, a ask, old *refreshToken) (*tokenResponse, error) {
 	p := q.dir.person(in.person)
-	life := t.lifetime()
+	life := t.lifetime(q.demand.challenges)
 	give := award{
-		client: q.client, proof: q.proof, person: p, resource: a.resource, as: a.as,
+		challenges: q.demand.challenges,
+		client:     q.client, proof: q.proof, person: p, resource: a.resource, as: a.as,
 		scopes: q.dir.granted(q.client, a, p), signedIn: in,
 	}
 	access, err := t.accessToken(q.dir, q.base, give, life)

@@ -25,9 +25,22 @@ type visit struct {
 	info     bool // client_info=1: say who it is beside the code
 	// challenge and method are PKCE's, RFC 7636 §4.3.
 	challenge, method string
+	// kind says what the answer will be: a redirect, an approved device, an administrator's consent.
+	kind visitKind
+	// device is the device code, when that is what the sign-in is for.
+	device string
 	// agreed: the person has just consented, so prompt=consent is done with.
 	agreed bool
 }
+
+// visitKind is what a sign-in is for.
+type visitKind int
+
+const (
+	visitCode visitKind = iota
+	visitDevice
+	visitAdmin
+)
 
 // visitLife is how long a sign-in page can be left open.
 const visitLife = 15 * time.Minute

@@ -62,7 +62,21 @@ var (
 // Visit follows an authorize URL to the application's redirect URI, which it does not call. The error
 // is a [*PageError] when a page ends the way.
 func (b *Browser) Visit(authorizeURL string) (*Answer, error) {
-	request := httptest.NewRequest(http.MethodGet, authorizeURL, nil)
+	answer, err := b.walk(httptest.NewRequest(http.MethodGet, authorizeURL, nil))
+	if answer == nil && err == nil {
+		err = &PageError{Text: "the pages lead nowhere"}
+	}
+	return answer, err
+}
+
+// EnterCode approves a device: it types the user code and says yes.
+func (b *Browser) EnterCode(userCode string) error {
+	_, err := b.walk(newForm(b.tenant.base(nil)+"/devicelogin", url.Values{"otc": {userCode}}))
+	return err
+}
+
+// walk submits one page after the other. Where a page asks nothing any more, there is no answer.
+func (b *Browser) walk(request *http.Request) (*Answer, error) {
 	for range 8 {
 		response := b.send(request)
 		body := response.Body.String()
@@ -76,13 +90,22 @@ func (b *Browser) Visit(authorizeURL string) (*Answer, error) {
 			}
 			return nil, no
 		}
+		if response.Code != http.StatusOK {
+			return nil, &PageError{Text: fmt.Sprintf("status %d", response.Code)}
+		}
 		next, answer, err := b.submit(request.URL, body)
-		if answer != nil || err != nil {
+		if answer != nil || err != nil || next == nil {
 			return answer, err
 		}
 		request = next
 	}
 	return nil, &PageError{Text: "the pages lead nowhere"}
+}
+
+func newForm(target string, form url.Values) *http.Request {
+	r := httptest.NewRequest(http.MethodPost, target, strings.NewReader(form.Encode()))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return r
 }
 
 func (b *Browser) send(r *http.Request) *httptest.ResponseRecorder {
@@ -99,7 +122,7 @@ func (b *Browser) send(r *http.Request) *httptest.ResponseRecorder {
 func (b *Browser) submit(at *url.URL, body string) (*http.Request, *Answer, error) {
 	action := formAction.FindStringSubmatch(body)
 	if action == nil {
-		return nil, nil, &PageError{Text: "a page without a form"}
+		return nil, nil, nil
 	}
 	target := html.UnescapeString(action[1])
 	visit := hiddenVisit.FindStringSubmatch(body)
@@ -119,9 +142,7 @@ func (b *Browser) submit(at *url.URL, body string) (*http.Request, *Answer, erro
 	if err != nil {
 		return nil, nil, fmt.Errorf("read a form's action: %w", err)
 	}
-	next := httptest.NewRequest(http.MethodPost, to.String(), strings.NewReader(form.Encode()))
-	next.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return next, nil, nil
+	return newForm(to.String(), form), nil, nil
 }
 
 func answerFromURL(location string) (*Answer, error) {
