@@ -22,7 +22,10 @@ import (
 func TestATextCantBePrinted(t *testing.T) {
 	const value = "correct-horse"
 	text := secret.NewText(value)
-	holder := struct{ T secret.Text }{text}
+	holder := struct {
+		T      secret.Text
+		hidden secret.Text // fmt calls no method on it
+	}{text, text}
 	var log bytes.Buffer
 	slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "text", text, "holder", holder)
 	encoded, err := json.Marshal(holder)
@@ -39,6 +42,9 @@ func TestATextCantBePrinted(t *testing.T) {
 	}
 	if text.Reveal() != value || !text.Equal(value) || text.Equal(value+"x") || text.Equal("") {
 		t.Error("Reveal or Equal is wrong")
+	}
+	if text != secret.NewText(value) || !secret.NewText("").IsZero() || (secret.Text{}).Reveal() != "" {
+		t.Error("equal secrets differ, or no secret is one")
 	}
 }
 
