@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/genkan-mcp/genkan/internal/story/browser"
 )
 
 // callbackURL is where the clients of the stories are called back: nobody listens there, the browser stops before it.
@@ -14,7 +16,7 @@ const callbackURL = "http://127.0.0.1:33418/callback"
 
 // client is a real MCP client that starts from nothing but the server's URL.
 type client interface {
-	connect(ctx context.Context, b *browser, person string) error
+	connect(ctx context.Context, b *browser.Browser, person string) error
 	list(ctx context.Context) ([]string, error)
 	call(ctx context.Context, tool string, arguments map[string]any) (string, error)
 	refresh(ctx context.Context) error // makes the access token unusable and works on with the next
@@ -39,7 +41,7 @@ func TestRealClientsSignInListCallRefreshAndCallAgain(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			c := open(d.URL + "/weather/mcp")
-			if err := c.connect(ctx, newBrowser(), "alice@contoso.example"); err != nil {
+			if err := c.connect(ctx, browser.New(), "alice@contoso.example"); err != nil {
 				t.Fatalf("sign in as alice: %v", err)
 			}
 			wantTools(ctx, t, c, "get_forecast", "list_cities", "set_alert")
@@ -66,7 +68,7 @@ func TestWhatAPersonMayNotUseIsNotThere(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			bob := open(d.URL + "/weather/mcp")
-			if err := bob.connect(ctx, newBrowser(), "bob@contoso.example"); err != nil {
+			if err := bob.connect(ctx, browser.New(), "bob@contoso.example"); err != nil {
 				t.Fatalf("sign in as bob: %v", err)
 			}
 			wantTools(ctx, t, bob, "get_forecast", "list_cities")
@@ -80,7 +82,7 @@ func TestWhatAPersonMayNotUseIsNotThere(t *testing.T) {
 			}
 
 			carol := open(d.URL + "/weather/mcp")
-			if err := carol.connect(ctx, newBrowser(), "carol@contoso.example"); err != nil {
+			if err := carol.connect(ctx, browser.New(), "carol@contoso.example"); err != nil {
 				t.Fatalf("sign in as carol: %v", err)
 			}
 			wantTools(ctx, t, carol)
@@ -91,7 +93,7 @@ func TestWhatAPersonMayNotUseIsNotThere(t *testing.T) {
 func TestTheServerBehindSeesWhoCallsAndChecksItEightTimes(t *testing.T) {
 	d := openDoor(t)
 	c := &goClient{server: d.URL + "/profile/mcp"}
-	if err := c.connect(t.Context(), newBrowser(), "bob@contoso.example"); err != nil {
+	if err := c.connect(t.Context(), browser.New(), "bob@contoso.example"); err != nil {
 		t.Fatal(err)
 	}
 	said, err := c.call(t.Context(), "get_user_info", map[string]any{})

@@ -9,6 +9,8 @@ import (
 	"github.com/modelcontextprotocol/go-sdk/mcp"
 	"github.com/modelcontextprotocol/go-sdk/oauthex"
 	"golang.org/x/oauth2"
+
+	"github.com/genkan-mcp/genkan/internal/story/browser"
 )
 
 // goClient is the official go-sdk's client with its own OAuth.
@@ -39,7 +41,7 @@ func (s *spoilable) Token() (*oauth2.Token, error) {
 	return next, nil
 }
 
-func (g *goClient) connect(ctx context.Context, b *browser, person string) error {
+func (g *goClient) connect(ctx context.Context, b *browser.Browser, person string) error {
 	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
 		RedirectURL: callbackURL,
 		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{Metadata: &oauthex.ClientRegistrationMetadata{
@@ -48,7 +50,7 @@ func (g *goClient) connect(ctx context.Context, b *browser, person string) error
 		}},
 		RequestRefreshToken: true,
 		AuthorizationCodeFetcher: func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
-			back, err := b.signIn(ctx, args.URL, callbackURL, person)
+			back, err := b.SignIn(ctx, args.URL, callbackURL, person)
 			if err != nil {
 				return nil, err
 			}

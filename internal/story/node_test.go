@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/genkan-mcp/genkan/internal/story/browser"
 )
 
 // ask sends a command and reads the answer.
@@ -30,7 +32,7 @@ func (n *nodeClient) ask(command, answer any) error {
 	return json.Unmarshal(n.out.Bytes(), answer)
 }
 
-func (n *nodeClient) connect(ctx context.Context, b *browser, person string) error {
+func (n *nodeClient) connect(ctx context.Context, b *browser.Browser, person string) error {
 	var answer struct {
 		Authorize string
 		Connected bool
@@ -38,7 +40,7 @@ func (n *nodeClient) connect(ctx context.Context, b *browser, person string) err
 	if err := n.ask(map[string]any{"do": "connect"}, &answer); err != nil || answer.Connected {
 		return err
 	}
-	back, err := b.signIn(ctx, answer.Authorize, callbackURL, person)
+	back, err := b.SignIn(ctx, answer.Authorize, callbackURL, person)
 	if err != nil {
 		return err
 	}

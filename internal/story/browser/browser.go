@@ -1,4 +1,6 @@
-package story
+// Package browser is a person's browser as a program, for tests: it follows redirects, keeps cookies and submits
+// forms. It runs no JavaScript, so whatever it can walk works without.
+package browser
 
 import (
 	"context"
@@ -8,34 +10,36 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"strings"
+	"time"
 
 	"golang.org/x/net/html"
 )
 
-// browser is a person's browser as a program: it follows redirects, keeps cookies, and submits forms. It
-// runs no JavaScript, so whatever it can walk works without.
-type browser struct {
+// Browser is one browser with its cookies. It is not safe for concurrent use.
+type Browser struct {
 	client *http.Client
 	pages  []string // titles of the pages seen, for messages
 }
 
-func newBrowser() *browser {
+// New opens a browser without cookies.
+func New() *Browser {
 	jar, _ := cookiejar.New(nil)
-	return &browser{client: &http.Client{
+	return &Browser{client: &http.Client{
 		Jar:           jar,
+		Timeout:       30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
 
-// signIn opens an authorize address as person, says yes to the consent page, and returns the address at
+// SignIn opens an authorize address as person, says yes to the consent page, and returns the address at
 // which the client would be called back.
-func (b *browser) signIn(ctx context.Context, authorize, callback, person string) (*url.URL, error) {
-	return b.walk(ctx, authorize, callback, person, "allow")
+func (b *Browser) SignIn(ctx context.Context, authorize, callback, person string) (*url.URL, error) {
+	return b.Walk(ctx, authorize, callback, person, "allow")
 }
 
-// walk presses the button with the person's address where there is one, else the button whose value is
+// Walk presses the button with the person's address where there is one, else the button whose value is
 // answer, until it is sent to an address that starts with callback.
-func (b *browser) walk(ctx context.Context, start, callback, person, answer string) (*url.URL, error) {
+func (b *Browser) Walk(ctx context.Context, start, callback, person, answer string) (*url.URL, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, start, nil)
 	if err != nil {
 		return nil, err
@@ -62,7 +66,7 @@ func (b *browser) walk(ctx context.Context, start, callback, person, answer stri
 }
 
 // next is where the browser goes from a response: the redirect, the refresh, or the form with the right button.
-func (b *browser) next(ctx context.Context, resp *http.Response, body []byte, person, answer string) (*http.Request, error) {
+func (b *Browser) next(ctx context.Context, resp *http.Response, body []byte, person, answer string) (*http.Request, error) {
 	base := resp.Request.URL
 	if location := resp.Header.Get("Location"); location != "" {
 		return b.get(ctx, base, location)
@@ -98,7 +102,7 @@ func (b *browser) next(ctx context.Context, resp *http.Response, body []byte, pe
 	return nil, fmt.Errorf("status %d, page %q: no button for %q or %q:\n%s", resp.StatusCode, b.pages[len(b.pages)-1], person, answer, text(root))
 }
 
-func (b *browser) get(ctx context.Context, base *url.URL, location string) (*http.Request, error) {
+func (b *Browser) get(ctx context.Context, base *url.URL, location string) (*http.Request, error) {
 	target, err := base.Parse(location)
 	if err != nil {
 		return nil, err

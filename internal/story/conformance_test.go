@@ -1,0 +1,141 @@
+package story
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/genkan-mcp/genkan/internal/story/browser"
+)
+
+// revisions are those of the specification that the official suite knows.
+func revisions() []string { return []string{"2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"} }
+
+// The suite's authorization-server mode, whole, at every revision. The suite prints an authorize address and waits to
+// be called back; the person in the middle is ours.
+func TestConformanceAuthorizationServer(t *testing.T) {
+	d := openDoor(t)
+	for _, revision := range revisions() {
+		t.Run(revision, func(t *testing.T) {
+			port := freePort(t)
+			callback := "http://127.0.0.1:" + port + "/callback"
+			result := runSuite(t, callback, "authorization", "--url", d.URL, "--client-id", register(t, d, callback),
+				"--resource", d.URL+"/weather/mcp", "--port", port, "--spec-version", revision)
+			result.want(t, 2)
+		})
+	}
+}
+
+// suiteResult is what the suite found.
+type suiteResult struct {
+	passed, failed, warnings int
+	scenarios                []string // with a tick
+	output                   string
+}
+
+// want asserts exact counts: some scenarios pass without having looked at anything.
+func (r suiteResult) want(t *testing.T, scenarios int) {
+	t.Helper()
+	t.Logf("conformance: %d checks passed, %d failed, %d warnings; scenarios passed: %v", r.passed, r.failed, r.warnings, r.scenarios)
+	if r.failed > 0 || len(r.scenarios) != scenarios || r.passed == 0 {
+		t.Errorf("wanted %d scenarios and no failed check:\n%s", scenarios, r.output)
+	}
+}
+
+// runSuite runs the official suite, and signs in as alice wherever it asks for a person.
+func runSuite(t *testing.T, callback string, args ...string) suiteResult {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	suite := filepath.Join("node_modules", "@modelcontextprotocol", "conformance", "dist", "index.js")
+	cmd := exec.CommandContext(ctx, filepath.Join("node_modules", "node", "bin", "node"), append([]string{suite}, args...)...)
+	cmd.Dir = "node"
+	reader, writer := io.Pipe()
+	cmd.Stdout, cmd.Stderr = writer, writer
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start the conformance suite (run make prepare): %v", err)
+	}
+	go func() {
+		err := cmd.Wait()
+		_ = writer.CloseWithError(err)
+	}()
+	var result suiteResult
+	var output strings.Builder
+	address := regexp.MustCompile(`https?://\S+/authorize\?\S+`)
+	lines := bufio.NewScanner(reader)
+	for lines.Scan() {
+		line := lines.Text()
+		output.WriteString(line + "\n")
+		if found := address.FindString(line); found != "" {
+			go comeBack(ctx, t, found, callback)
+		}
+		result.count(line)
+	}
+	result.output = output.String()
+	return result
+}
+
+// count reads the suite's summary lines.
+func (r *suiteResult) count(line string) {
+	if m := regexp.MustCompile(`Passed: (\d+)/\d+, (\d+) failed, (\d+) warnings`).FindStringSubmatch(line); m != nil {
+		var passed, failed, warnings int
+		_, _ = fmt.Sscan(strings.Join(m[1:], " "), &passed, &failed, &warnings)
+		r.passed, r.failed, r.warnings = r.passed+passed, r.failed+failed, r.warnings+warnings
+	}
+	if m := regexp.MustCompile(`^\s*[✓✔]\s+([a-z0-9-]+)`).FindStringSubmatch(line); m != nil {
+		r.scenarios = append(r.scenarios, m[1])
+	}
+}
+
+// comeBack signs in and calls the suite back, as a browser would.
+func comeBack(ctx context.Context, t *testing.T, authorize, callback string) {
+	back, err := browser.New().SignIn(ctx, authorize, callback, "alice@contoso.example")
+	if err != nil {
+		t.Errorf("sign in for the suite: %v", err)
+		return
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, back.String(), nil)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if resp, err := http.DefaultClient.Do(req); err == nil {
+		_ = resp.Body.Close()
+	}
+}
+
+// register makes a public client by dynamic registration.
+func register(t *testing.T, d *door, callback string) string {
+	t.Helper()
+	body := fmt.Sprintf(`{"client_name":"conformance","redirect_uris":[%q],"token_endpoint_auth_method":"none"}`, callback)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, d.URL+"/register", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var client struct {
+		ID string `json:"client_id"`
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&client); err != nil || client.ID == "" {
+		t.Fatalf("register: status %d, %v", resp.StatusCode, err)
+	}
+	if _, err := url.Parse(callback); err != nil {
+		t.Fatal(err)
+	}
+	return client.ID
+}
