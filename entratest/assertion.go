@@ -140,15 +140,21 @@ func parseCertificate(text string) (*x509.Certificate, error) {
 func thumbprintIs(cert *x509.Certificate, x5t, x5tS256, kid string) bool {
 	one := sha1.Sum(cert.Raw) //nolint:gosec // RFC 7515 §4.1.7
 	two := sha256.Sum256(cert.Raw)
-	oneText := base64.RawURLEncoding.EncodeToString(one[:])
 	switch {
 	case x5tS256 != "":
-		return strings.TrimRight(x5tS256, "=") == base64.RawURLEncoding.EncodeToString(two[:])
+		return sameBase64(x5tS256, two[:])
 	case x5t != "":
-		return strings.TrimRight(x5t, "=") == oneText
+		return sameBase64(x5t, one[:])
 	default:
-		return strings.EqualFold(kid, oneText) || strings.EqualFold(kid, hex.EncodeToString(one[:]))
+		return sameBase64(kid, one[:]) || strings.EqualFold(kid, hex.EncodeToString(one[:]))
 	}
+}
+
+// sameBase64 takes both alphabets, as Entra does: MSAL for Go writes thumbprints in the one that RFC
+// 7515 does not want.
+func sameBase64(text string, want []byte) bool {
+	text = strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(text, "="))
+	return text == base64.RawURLEncoding.EncodeToString(want)
 }
 
 // exchangeAudience is what a federated token has to be made for.

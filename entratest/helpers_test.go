@@ -1,6 +1,7 @@
 package entratest_test
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"io"
@@ -163,4 +164,9 @@ func segment(t *testing.T, token string, n int) map[string]any {
 		t.Fatal(err)
 	}
 	return m
+}
+
+func challengeS256(verifier string) string {
+	h := sha256.Sum256([]byte(verifier))
+	return base64.RawURLEncoding.EncodeToString(h[:])
 }
