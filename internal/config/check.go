@@ -202,6 +202,7 @@ func (c *checker) line(key string) int {
 			if i, err := strconv.Atoi(part); err == nil && i < len(node.Content) {
 				line, next = node.Content[i].Line, node.Content[i]
 			}
+		default: // nothing below
 		}
 		if next == nil {
 			return line

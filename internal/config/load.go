@@ -74,6 +74,7 @@ func (c *checker) expand(node *yaml.Node, path string, env Lookup) {
 		}
 	case yaml.ScalarNode:
 		c.expandScalar(node, path, env)
+	default: // an alias stands for a node that is expanded where it is declared
 	}
 }
 
@@ -117,13 +118,13 @@ func yamlMistakes(err error) []Mistake {
 func yamlMistake(e *yaml.LoadError) Mistake {
 	unknown := regexp.MustCompile(`^field (\S+) not found in type`)
 	if m := unknown.FindStringSubmatch(e.Message); m != nil {
-		return Mistake{Line: int(e.Mark.Line), Key: m[1], What: "there is no such key", Remedy: "see docs/configuration.md for the keys that there are"}
+		return Mistake{Line: e.Mark.Line, Key: m[1], What: "there is no such key", Remedy: "see docs/configuration.md for the keys that there are"}
 	}
 	wrong := regexp.MustCompile("^cannot construct (\\S+) (?:`[^`]*` )?into (\\S+)")
 	if m := wrong.FindStringSubmatch(e.Message); m != nil {
-		return Mistake{Line: int(e.Mark.Line), What: "the value has the wrong kind (" + strings.TrimPrefix(m[1], "!!") + ")", Remedy: "wanted " + plainType(m[2])}
+		return Mistake{Line: e.Mark.Line, What: "the value has the wrong kind (" + strings.TrimPrefix(m[1], "!!") + ")", Remedy: "wanted " + plainType(m[2])}
 	}
-	return Mistake{Line: int(e.Mark.Line), What: e.Message}
+	return Mistake{Line: e.Mark.Line, What: e.Message}
 }
 
 // plainType says a Go type in a user's words.
