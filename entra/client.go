@@ -45,6 +45,7 @@ type Client struct {
 	source   credentialSource
 	verifier *Verifier // of access tokens for this application
 	idTokens *Verifier // of ID tokens for this application
+	tokens   *tokenCache
 }
 
 // NewClient checks the configuration and reports every mistake in it. It does not talk to Entra yet.
@@ -57,7 +58,15 @@ func NewClient(config ClientConfig) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new client: %w", err)
 	}
-	client := &Client{config: config, source: source, http: newHTTPClient(config.Cloud, config.HTTPClient, config.Now)}
+	client := &Client{
+		config: config, source: source, http: newHTTPClient(config.Cloud, config.HTTPClient, config.Now),
+		tokens: newTokenCache(config.Now),
+	}
+	if config.Groups == nil && !config.IgnoreGroups {
+		if config.Groups, err = client.Graph(GraphConfig{}); err != nil {
+			return nil, fmt.Errorf("new client: %w", err)
+		}
+	}
 	access, err := VerifierConfig{
 		Cloud: config.Cloud, Tenants: []string{config.Tenant}, Audiences: config.audiences(),
 		Clients: []string{config.ClientID}, Scopes: []string{config.Scope},
@@ -89,6 +98,9 @@ func (c ClientConfig) normalized() (ClientConfig, error) {
 	}
 	if strings.ContainsAny(c.Scope, "/ \t\r\n") || c.Scope == ".default" {
 		mistakes = append(mistakes, fmt.Errorf("scope: %q is not the bare name of one scope", c.Scope))
+	}
+	if c.Groups != nil && c.IgnoreGroups {
+		mistakes = append(mistakes, errors.New("groups: give Groups or IgnoreGroups, and not both"))
 	}
 	if c.Now == nil {
 		c.Now = time.Now

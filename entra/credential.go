@@ -31,29 +31,29 @@ const (
 // CertificateFile or Secret. It prints as its kind; what is secret in it does not show.
 type Credential struct {
 	kind  CredentialKind
-	value string // the secret, the path of the file, or the client ID of the managed identity
+	value *string // the secret, the path of the file, or the client ID of the managed identity; see Token.value
 }
 
 // ManagedIdentity is the identity that Azure gives to the machine or app service on which the program runs: nothing
 // to store, nothing to renew. The app registration trusts it through a federated credential whose subject is the
 // identity's principal (object) ID. Name a user-assigned identity by its client ID; "" is the system-assigned one.
 func ManagedIdentity(clientID string) Credential {
-	return Credential{kind: KindManagedIdentity, value: clientID}
+	return Credential{kind: KindManagedIdentity, value: &clientID}
 }
 
 // WorkloadIdentity is a file with a token that Kubernetes (or another issuer that the app registration trusts through
 // a federated credential) keeps fresh. It is read anew for each use.
 func WorkloadIdentity(tokenFile string) Credential {
-	return Credential{kind: KindWorkloadIdentity, value: tokenFile}
+	return Credential{kind: KindWorkloadIdentity, value: &tokenFile}
 }
 
 // CertificateFile is a PEM file with a certificate that the app registration knows and its unencrypted RSA key. It is
 // read anew for each use, so that a renewed certificate needs no restart.
-func CertificateFile(path string) Credential { return Credential{kind: KindCertificate, value: path} }
+func CertificateFile(path string) Credential { return Credential{kind: KindCertificate, value: &path} }
 
 // Secret is a client secret. It is for development: it can be copied, and it ends on a day that everybody has
 // forgotten. See Credential.Warning.
-func Secret(secret string) Credential { return Credential{kind: KindSecret, value: secret} }
+func Secret(secret string) Credential { return Credential{kind: KindSecret, value: &secret} }
 
 // Kind says which kind of credential it is; "" for the zero Credential.
 func (c Credential) Kind() CredentialKind { return c.kind }
@@ -82,23 +82,23 @@ type credentialSource func() (confidential.Credential, error)
 func (c Credential) source(cloud Cloud, client *http.Client) (credentialSource, error) {
 	switch c.kind {
 	case KindSecret:
-		if strings.TrimSpace(c.value) == "" {
+		if strings.TrimSpace(*c.value) == "" {
 			return nil, errors.New("credential: the secret is empty")
 		}
-		return func() (confidential.Credential, error) { return confidential.NewCredFromSecret(c.value) }, nil
+		return func() (confidential.Credential, error) { return confidential.NewCredFromSecret(*c.value) }, nil
 	case KindCertificate:
-		file := &certificateFile{path: c.value}
+		file := &certificateFile{path: *c.value}
 		if _, err := file.load(); err != nil {
 			return nil, err
 		}
 		return file.load, nil
 	case KindWorkloadIdentity:
-		if _, err := readTokenFile(c.value); err != nil {
+		if _, err := readTokenFile(*c.value); err != nil {
 			return nil, err
 		}
-		return assertions(func(context.Context) (string, error) { return readTokenFile(c.value) }), nil
+		return assertions(func(context.Context) (string, error) { return readTokenFile(*c.value) }), nil
 	case KindManagedIdentity:
-		return managedIdentitySource(c.value, cloud, client)
+		return managedIdentitySource(*c.value, cloud, client)
 	}
 	return nil, errors.New("credential: give ManagedIdentity, WorkloadIdentity, CertificateFile or Secret")
 }

@@ -116,13 +116,24 @@ func explainFailure(op string, err error) error {
 	}
 	var call msal.CallErr
 	if errors.As(err, &call) && call.Resp != nil {
-		body, readErr := io.ReadAll(io.LimitReader(call.Resp.Body, 64<<10))
-		if readErr != nil {
-			body = nil
-		}
-		return readFailure(op, call.Resp.StatusCode, call.Resp.Header, body)
+		return readFailure(op, call.Resp.StatusCode, call.Resp.Header, answerOf(call))
+	}
+	if code := aadsts(err.Error(), nil); code != 0 {
+		// From the authorize endpoint MSAL keeps nothing but the description.
+		return (&Error{Op: op, Code: code, Description: shown(firstLine(err.Error()))}).sorted()
 	}
 	return unreachable(op, err)
+}
+
+// answerOf is the body of Entra's answer. MSAL reads it away while it waits for a device code; then it is left in the
+// text of the error only.
+func answerOf(call msal.CallErr) []byte {
+	body, err := io.ReadAll(io.LimitReader(call.Resp.Body, 64<<10))
+	if err == nil && len(body) > 0 {
+		return body
+	}
+	_, text, _ := strings.Cut(call.Err.Error(), "\n")
+	return []byte(text)
 }
 
 // readFailure reads an answer that is not a success.

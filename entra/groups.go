@@ -35,7 +35,7 @@ func (v *Verifier) settleGroups(ctx context.Context, c *claims, verified *Verifi
 
 func groupsRefusal(got string) *Refusal {
 	return &Refusal{Check: policy.CheckGroups, Wanted: "the groups of the caller", Got: got,
-		Remedy: "Use app roles instead of groups, or let groups be read from Microsoft Graph (User.Read and GroupMember.Read.All)."}
+		Remedy: "Use app roles instead of groups, or let groups be read from Microsoft Graph (delegated permission User.Read)."}
 }
 
 // groupsFailure is a refusal for the caller, with its cause for the log.

@@ -24,7 +24,7 @@ const sessionVersion = 1
 
 func openState(state State) (session, error) {
 	var s session
-	if err := json.Unmarshal(state, &s); err != nil || s.Version != sessionVersion || s.Account == "" || !isGUID(s.Tenant) || !isGUID(s.Object) {
+	if err := json.Unmarshal(state.Reveal(), &s); err != nil || s.Version != sessionVersion || s.Account == "" || !isGUID(s.Tenant) || !isGUID(s.Object) {
 		return session{}, &Error{Op: "read state", Reason: Ended, Remedy: "What was kept of the sign-in can't be read; the person must sign in anew."}
 	}
 	return s, nil
@@ -33,9 +33,9 @@ func openState(state State) (session, error) {
 func (s session) seal() (State, error) {
 	state, err := json.Marshal(s)
 	if err != nil {
-		return nil, errors.New("write state: it can't be encoded")
+		return State{}, errors.New("write state: it can't be encoded")
 	}
-	return state, nil
+	return NewState(state), nil
 }
 
 func (s session) token() Token { return NewToken(s.Access, time.Unix(s.Expires, 0)) }

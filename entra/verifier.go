@@ -30,10 +30,10 @@ const (
 	PeopleAndApplications
 )
 
-// GroupSource finds the groups of a person whose token has none because there are too many. Groups (the Graph
-// resolver of this package) is one.
+// GroupSource finds the groups of a person whose token has none because there are too many. A Graph is one.
 type GroupSource interface {
-	// GroupsOf returns the object IDs of all groups, direct and nested, of the person who holds the token.
+	// GroupsOf returns the object IDs of all groups, direct and nested, of the person who holds the token, or an error:
+	// never a part of them.
 	GroupsOf(ctx context.Context, who Identity, token Token) ([]string, error)
 }
 

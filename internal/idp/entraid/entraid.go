@@ -49,16 +49,16 @@ func (p *Provider) Redeem(ctx context.Context, c idp.Callback) (idp.SignIn, erro
 	if err != nil {
 		return idp.SignIn{}, sorted(err)
 	}
-	return idp.SignIn{Identity: signIn.Identity, Upstream: signIn.State}, nil
+	return idp.SignIn{Identity: signIn.Identity, Upstream: signIn.State.Reveal()}, nil
 }
 
 // Refresh implements idp.Provider.
 func (p *Provider) Refresh(ctx context.Context, upstream []byte) (idp.SignIn, error) {
-	signIn, err := p.client.Refresh(ctx, entra.State(upstream))
+	signIn, err := p.client.Refresh(ctx, entra.NewState(upstream))
 	if err != nil {
 		return idp.SignIn{}, sorted(err)
 	}
-	return idp.SignIn{Identity: signIn.Identity, Upstream: signIn.State}, nil
+	return idp.SignIn{Identity: signIn.Identity, Upstream: signIn.State.Reveal()}, nil
 }
 
 // sorted says what the authorization server has to do about a failure. What is not known is Misuse: it ends nothing,
