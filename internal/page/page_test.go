@@ -32,7 +32,7 @@ func TestEveryPageCarriesTheHeadersThatProtectIt(t *testing.T) {
 		"http":  {page.Config{}, ""},
 	} {
 		w := httptest.NewRecorder()
-		if err := newPages(t, c.config).Problem(w, page.Problem{Status: 418, Title: "No"}); err != nil {
+		if err := newPages(t, c.config).Problem(w, page.Problem{Status: http.StatusTeapot, Title: "No"}); err != nil {
 			t.Fatal(err)
 		}
 		got := map[string]string{"status": http.StatusText(w.Code)}
@@ -40,7 +40,7 @@ func TestEveryPageCarriesTheHeadersThatProtectIt(t *testing.T) {
 			got[h] = w.Header().Get(h)
 		}
 		want := map[string]string{
-			"status":                    http.StatusText(418),
+			"status":                    http.StatusText(http.StatusTeapot),
 			"Content-Security-Policy":   "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
 			"X-Frame-Options":           "DENY",
 			"X-Content-Type-Options":    "nosniff",
