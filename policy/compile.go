@@ -46,7 +46,7 @@ func Compile(rules []Rule, conditions ConditionCompiler) (*Rules, error) {
 	c := compilation{conditions: conditions, names: map[string]int{}}
 	r := &Rules{tables: map[Target]*table{Tool: {}, Prompt: {}, Resource: {}, Method: {}}}
 	for i := range rules {
-		rule := c.rule(i, rules[i])
+		rule := c.rule(i, rules[i].clone())
 		r.rules = append(r.rules, rule)
 		r.scopes = append(r.scopes, rule.Scopes...)
 		for _, p := range rule.patterns() {
@@ -59,6 +59,17 @@ func Compile(rules []Rule, conditions ConditionCompiler) (*Rules, error) {
 	slices.Sort(r.scopes)
 	r.scopes = slices.Compact(r.scopes)
 	return r, nil
+}
+
+// clone makes the rule independent of whoever wrote it.
+func (r Rule) clone() Rule {
+	for _, list := range []*[]string{
+		&r.Allow, &r.Prompts, &r.Resources, &r.Methods, &r.Deny, &r.DenyPrompts, &r.DenyResources, &r.DenyMethods,
+		&r.Roles, &r.Groups, &r.People, &r.Applications, &r.Clients, &r.Scopes,
+	} {
+		*list = slices.Clone(*list)
+	}
+	return r
 }
 
 func (t *table) file(rule *compiled, i int, f patternField) {

@@ -8,6 +8,9 @@ import (
 // maxName bounds names and addresses: nobody's tool has a longer one, and looking them up costs time.
 const maxName = 8 << 10
 
+// maxTemplate is smaller: comparing two patterns takes time in proportion to both.
+const maxTemplate = 2 << 10
+
 // Decide answers whether the identity may make the call.
 func (r *Rules) Decide(id Identity, call Call) Decision {
 	if refusal := unfit(&id, &call); refusal != nil {
@@ -94,6 +97,9 @@ func defaultDecision(call *Call) Decision {
 func (r *Rules) Visible(id Identity, target Target, name string) bool {
 	check := Call{Target: target, Name: name}
 	if target == Template {
+		if len(name) > maxTemplate {
+			return false
+		}
 		check.Target = Resource
 		check.Name = templateGlob(name)
 	}
@@ -118,11 +124,13 @@ func (r *Rules) visible(id *Identity, target Target, name string) bool {
 	if target == Method && needsNoRule(name) {
 		return true
 	}
-	found := table.allow.find
+	var found []int
 	if target == Template {
-		found, name = table.allow.findOverlap, templateGlob(normalAddress(name))
+		found = table.allow.findOverlap(buffer[:0], templateGlob(normalAddress(name)))
+	} else {
+		found = table.allow.find(buffer[:0], key(target, name))
 	}
-	for _, i := range inOrder(found(buffer[:0], key(target, name))) {
+	for _, i := range inOrder(found) {
 		if rule := r.rules[i]; rule.admits(id) && (rule.asksArguments() || rule.holds(id, &call)) {
 			return true
 		}

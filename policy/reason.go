@@ -20,7 +20,7 @@ func (r *compiled) steps(id *Identity, call *Call) []Step {
 		steps = append(steps, Step{field, holds, wanted, got})
 	}
 	if len(r.Roles) > 0 {
-		add("roles", slices.ContainsFunc(r.Roles, id.HasRole), "the app role "+either(r.Roles), listed("the app role", id.Roles))
+		add("roles", intersects(r.Roles, id.Roles), "the app role "+either(r.Roles), listed("the app role", id.Roles))
 	}
 	if len(r.Groups) > 0 {
 		add("groups", anyFold(r.Groups, id.Groups), "membership in group "+either(r.Groups), listed("membership in group", id.Groups))

@@ -47,6 +47,11 @@ func (r *Rules) Scopes() []string {
 	return slices.Clone(r.scopes)
 }
 
+// UsesArguments says whether any condition asks for arguments: where none does, Call needs none.
+func (r *Rules) UsesArguments() bool {
+	return r != nil && slices.ContainsFunc(r.rules, (*compiled).asksArguments)
+}
+
 // Len is the number of rules.
 func (r *Rules) Len() int {
 	if r == nil {
@@ -58,7 +63,7 @@ func (r *Rules) Len() int {
 // needsNoRule says whether the protocol defines the method and it names nothing that a rule could be about.
 func needsNoRule(method string) bool {
 	switch method {
-	case "initialize", "ping", "server/discover", "logging/setLevel", "completion/complete",
+	case "initialize", "ping", "server/discover", "logging/setLevel",
 		"tools/list", "prompts/list", "resources/list", "resources/templates/list",
 		"subscriptions/listen", "tasks/get", "tasks/list", "tasks/result", "tasks/update", "tasks/cancel",
 		"notifications/initialized", "notifications/cancelled", "notifications/progress",
@@ -71,7 +76,7 @@ func needsNoRule(method string) bool {
 // isNamed says whether the thing that the method uses has a name, so that Target is never Method.
 func isNamed(method string) bool {
 	switch method {
-	case "tools/call", "prompts/get", "resources/read", "resources/subscribe", "resources/unsubscribe":
+	case "tools/call", "prompts/get", "resources/read", "resources/subscribe", "resources/unsubscribe", "completion/complete":
 		return true
 	}
 	return false

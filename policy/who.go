@@ -7,7 +7,7 @@ import (
 
 // admits says whether the rule is about the identity, scopes and condition aside.
 func (r *compiled) admits(id *Identity) bool {
-	return (len(r.Roles) == 0 || slices.ContainsFunc(r.Roles, id.HasRole)) &&
+	return (len(r.Roles) == 0 || intersects(r.Roles, id.Roles)) &&
 		(len(r.Groups) == 0 || anyFold(r.Groups, id.Groups)) &&
 		(len(r.Clients) == 0 || containsFold(r.Clients, id.Client)) &&
 		r.admitsCaller(id)
@@ -39,6 +39,16 @@ func (r *compiled) missingScopes(id *Identity) []string {
 		}
 	}
 	return missing
+}
+
+// intersects compares exactly.
+func intersects(wanted, got []string) bool {
+	for _, w := range wanted {
+		if slices.Contains(got, w) {
+			return true
+		}
+	}
+	return false
 }
 
 // anyFold compares as GUIDs are compared: in any case.

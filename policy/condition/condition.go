@@ -49,11 +49,11 @@ type Config struct {
 }
 
 const (
-	defaultCost   = 1_000_000
-	maxSource     = 4096
-	maxNesting    = 2
-	maxRecursion  = 64
-	maxErrorLines = 3
+	defaultCost  = 1_000_000
+	maxSource    = 4096
+	maxNesting   = 2
+	maxRecursion = 64
+	maxMistakes  = 3
 )
 
 // Compiler makes conditions of their sources. Safe for concurrent use.
@@ -111,14 +111,16 @@ func (c *Compiler) Compile(source string) (policy.Condition, error) {
 	return condition, nil
 }
 
-// brief keeps the first lines of what CEL says: the position and the sentence.
+// brief keeps of what CEL says the position and the sentence of the first few mistakes.
 func brief(message string) string {
-	lines := strings.Split(message, "\n")
-	if len(lines) > maxErrorLines {
-		lines = lines[:maxErrorLines]
+	var mistakes []string
+	for line := range strings.Lines(message) {
+		if mistake, ok := strings.CutPrefix(strings.TrimSpace(line), "ERROR: <input>:"); ok && len(mistakes) < maxMistakes {
+			mistakes = append(mistakes, mistake)
+		}
 	}
-	for i := range lines {
-		lines[i] = strings.TrimSpace(strings.TrimPrefix(lines[i], "ERROR: <input>:"))
+	if len(mistakes) == 0 {
+		return message
 	}
-	return strings.Join(lines, " ")
+	return strings.Join(mistakes, "; ")
 }
