@@ -5,7 +5,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"net/url"
-	"strings"
 )
 
 // identify finds out which application asks, not yet whether it really is.
@@ -53,6 +52,9 @@ func (t *Tenant) authenticate(q *tokenRequest, kind platform) *refusal {
 			return t.checkAssertion(q, q.param("client_assertion"))
 		case presented:
 			return t.checkSecret(q, secret)
+		}
+		if q.param("grant_type") == "client_credentials" {
+			return refuse(7000216)
 		}
 		return refuse(7000218)
 	}
@@ -102,13 +104,15 @@ func checkVerifier(c code, verifier string) *refusal {
 	if c.challenge == "" && verifier == "" {
 		return nil
 	}
+	if verifier == "" {
+		return refuse(50148)
+	}
 	want := verifier
 	if c.method == "S256" {
 		h := sha256.Sum256([]byte(verifier))
 		want = base64.RawURLEncoding.EncodeToString(h[:])
 	}
-	if c.challenge == "" || verifier == "" || strings.TrimSpace(verifier) != verifier ||
-		subtle.ConstantTimeCompare([]byte(want), []byte(c.challenge)) == 0 {
+	if c.challenge == "" || subtle.ConstantTimeCompare([]byte(want), []byte(c.challenge)) == 0 {
 		return refuse(501481)
 	}
 	return nil

@@ -4,11 +4,16 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/genkan-mcp/genkan/entratest"
 )
@@ -35,6 +40,11 @@ func send(t *testing.T, tenant *entratest.Tenant, req *http.Request) reply {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return read(t, resp)
+}
+
+func read(t *testing.T, resp *http.Response) reply {
+	t.Helper()
 	defer resp.Body.Close()
 	raw, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -169,4 +179,100 @@ func segment(t *testing.T, token string, n int) map[string]any {
 func challengeS256(verifier string) string {
 	h := sha256.Sum256([]byte(verifier))
 	return base64.RawURLEncoding.EncodeToString(h[:])
+}
+
+var descriptionShape = regexp.MustCompile(`^AADSTS(\d+): .+\r\nTrace ID: ([0-9a-f-]{36})\r\nCorrelation ID: ([0-9a-f-]{36})\r\nTimestamp: (\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ)$`)
+
+// wantRefusal checks a refusal of the token endpoint in all its parts.
+func wantRefusal(t *testing.T, got reply, status int, oauth string, code int) {
+	t.Helper()
+	m := descriptionShape.FindStringSubmatch(got.str("error_description"))
+	if got.Status != status || got.str("error") != oauth || m == nil {
+		t.Fatalf("got %d %s, want %d %s AADSTS%d", got.Status, got.Raw, status, oauth, code)
+	}
+	want := map[string]any{
+		"number": strconv.Itoa(code), "codes": []any{float64(code)},
+		"trace": got.str("trace_id"), "correlation": got.str("correlation_id"), "timestamp": got.str("timestamp"),
+	}
+	have := map[string]any{
+		"number": m[1], "codes": got.JSON["error_codes"], "trace": m[2], "correlation": m[3], "timestamp": m[4],
+	}
+	if diff := cmp.Diff(want, have); diff != "" {
+		t.Errorf("refusal (-want +got):\n%s", diff)
+	}
+}
+
+// wantPage checks that a request to the authorize endpoint ends on a page and is told to nobody.
+func wantPage(t *testing.T, got reply, code int) {
+	t.Helper()
+	if got.Header.Get("Location") != "" {
+		t.Fatalf("a redirect to %s, where Entra shows a page", got.Header.Get("Location"))
+	}
+	if got.Status != http.StatusBadRequest || !strings.Contains(got.Raw, fmt.Sprintf("AADSTS%d:", code)) {
+		t.Fatalf("got %d without AADSTS%d: %.300s", got.Status, code, got.Raw)
+	}
+}
+
+// wantBack checks that a request to the authorize endpoint is refused by way of the redirect URI.
+func wantBack(t *testing.T, got reply, oauth string, code int) url.Values {
+	t.Helper()
+	to, err := url.Parse(got.Header.Get("Location"))
+	if err != nil || got.Status != http.StatusFound {
+		t.Fatalf("got %d %.300s, want a redirect with %s", got.Status, got.Raw, oauth)
+	}
+	q := to.Query()
+	m := descriptionShape.FindStringSubmatch(q.Get("error_description"))
+	if q.Get("error") != oauth || m == nil || m[1] != strconv.Itoa(code) || q.Get("state") != "the state" {
+		t.Fatalf("redirect to %s, want %s AADSTS%d and the state", to, oauth, code)
+	}
+	return q
+}
+
+// app changes one application.
+func app(tenant *entratest.Tenant, clientID string, edit func(*entratest.App)) {
+	tenant.Change(func(d *entratest.Directory) {
+		for i := range d.Apps {
+			if d.Apps[i].ClientID == clientID {
+				edit(&d.Apps[i])
+			}
+		}
+	})
+}
+
+// refreshForm is how Genkan refreshes; pairs replace or add, "" removes.
+func refreshForm(refreshToken string, pairs ...string) url.Values {
+	v := values("grant_type", "refresh_token", "client_id", entratest.GenkanID, "client_secret", entratest.GenkanSecret,
+		"refresh_token", refreshToken, "scope", genkanScopes)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] == "" {
+			v.Del(pairs[i])
+			continue
+		}
+		v.Set(pairs[i], pairs[i+1])
+	}
+	return v
+}
+
+// graphToken gets somebody's token for Microsoft Graph.
+func graphToken(t *testing.T, tenant *entratest.Tenant, who string, scopes ...string) string {
+	t.Helper()
+	token, err := tenant.AccessToken(who, entratest.GenkanID, entratest.GraphURI, scopes...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+// sendJSON sends a JSON body with a bearer token.
+func sendJSON(t *testing.T, tenant *entratest.Tenant, method, path, token, body string) reply {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, tenant.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	return send(t, tenant, req)
 }

@@ -179,7 +179,7 @@ func (v *visit) checkChallenge() *refusal {
 		v.method = "plain"
 	}
 	if v.method != "S256" && v.method != "plain" {
-		return refuse(90100, "code_challenge_method")
+		return refuse(50149)
 	}
 	if len(v.challenge) < 43 || len(v.challenge) > 128 {
 		return refuse(501491)
