@@ -60,6 +60,7 @@ func knownCodes() map[int]advice {
 // signInCodes are about people, their accounts and their sign-ins.
 func signInCodes() map[int]advice {
 	return map[int]advice{
+		16000:  {Interaction, "More than one account is signed in: the person must choose one."},
 		50020:  {Denied, "The account belongs to another tenant: invite it as a guest, or sign in with an account of this one."},
 		50034:  {Denied, "The account does not exist in this tenant: sign in with another one."},
 		50053:  {Denied, "The account is locked after too many attempts: wait, or have an administrator unlock it."},
@@ -87,10 +88,16 @@ func signInCodes() map[int]advice {
 		70008:  {Ended, "The code or refresh token has expired: sign in again."},
 		70043:  {Interaction, "The refresh token has ended under a sign-in frequency policy: the person must sign in again."},
 		70044:  {Interaction, "The session has ended under a sign-in frequency policy: the person must sign in again."},
+		70016:  {Unavailable, "The person has not entered the code yet: ask again."},
+		70017:  {Denied, "The person declined the sign-in with a code."},
+		70018:  {Misuse, "The device code is not one that Entra gave out: start again."},
+		70019:  {Ended, "The code was not entered in time: start again."},
+		70020:  {Ended, "The code was not entered in time: start again."},
 		700082: {Ended, "The refresh token has expired after long disuse: sign in again."},
 		700084: {Ended, "The refresh token of a single-page application ends after 24 hours: sign in again."},
 		501481: {Ended, "The code verifier does not match the challenge: start the sign-in again in one browser."},
 		90033:  {Unavailable, "Entra has a passing fault: try again later."},
+		90055:  {Unavailable, "Entra asks for patience: try again later, and less often."},
 	}
 }
 
@@ -98,6 +105,8 @@ func signInCodes() map[int]advice {
 func registrationCodes() map[int]advice {
 	return map[int]advice{
 		50011:   {Misuse, "Add the redirect URI to the app registration, exactly as it is sent."},
+		500112:  {Misuse, "Redeem the code with the redirect URI that the sign-in was started with."},
+		501051:  {Misuse, "The application is not assigned to a role of the resource: assign one under Enterprise applications."},
 		500113:  {Misuse, "The app registration has no redirect URI: add the one that is sent."},
 		500011:  {Misuse, "The resource is not known in this tenant: check the application ID URI and that its service principal exists here."},
 		650053:  {Misuse, "The resource has no such scope: write the scope with its application ID URI in front, and expose it there."},
@@ -122,6 +131,10 @@ func credentialCodes() map[int]advice {
 		7000215: {Misuse, "The client secret is wrong: use the secret's value, not its ID; better, use a managed identity."},
 		7000218: {Misuse, "The application must authenticate: configure a credential, or allow public client flows."},
 		7000222: {Misuse, "The client secret has expired: create a new one; better, use a managed identity, which has none."},
+		50027:   {Misuse, "The client assertion can't be read: check the file or the identity that it comes from."},
+		700021:  {Misuse, "The client assertion is for another application: check the client ID."},
+		700023:  {Misuse, "The client assertion is for another tenant or cloud: check both."},
+		5002738: {Misuse, "Entra can't fetch the federated issuer's keys: its discovery document must be public."},
 		700024:  {Misuse, "The client assertion is outside its time: check this machine's clock."},
 		700025:  {Misuse, "The application is registered as public: configure no credential."},
 		700027:  {Misuse, "The client assertion's signature is not valid: upload this certificate to the app registration, and check that it has not expired."},

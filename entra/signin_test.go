@@ -1,18 +1,26 @@
 package entra_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/genkan-mcp/genkan/entra"
 	"github.com/genkan-mcp/genkan/entratest"
 	"github.com/genkan-mcp/genkan/policy"
 )
-
-const callback = "http://localhost:8080/callback"
 
 func TestSignInTellsWhoCameAndRefreshAsksAgain(t *testing.T) {
 	tenant := entratest.Start(t)
@@ -21,9 +29,13 @@ func TestSignInTellsWhoCameAndRefreshAsksAgain(t *testing.T) {
 	want := policy.Identity{
 		Tenant: entratest.TenantID, Object: entratest.AliceID, Kind: policy.Person, Client: entratest.GenkanID,
 		Roles: []string{"Weather.Read", "Weather.Write"}, Scopes: []string{"access_as_user"},
+		Name: "Alice Arai", Username: "alice@contoso.example",
 	}
 	got := signIn.Identity
-	got.Name, got.Username, got.Groups = "", "", nil
+	if len(got.Groups) != 2 {
+		t.Errorf("groups: want two, got %v", got.Groups)
+	}
+	got.Groups = nil
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("identity (-want +got):\n%s", diff)
 	}
@@ -31,53 +43,293 @@ func TestSignInTellsWhoCameAndRefreshAsksAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got = again.Identity
-	got.Name, got.Username, got.Groups = "", "", nil
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("identity after refresh (-want +got):\n%s", diff)
+	if diff := cmp.Diff(signIn.Identity, again.Identity); diff != "" {
+		t.Errorf("identity after refresh (-before +after):\n%s", diff)
 	}
-	if again.Token.Reveal() == signIn.Token.Reveal() {
-		t.Error("the refresh returned the old access token: Entra was not asked")
+	if again.Token.Reveal() == signIn.Token.Reveal() || grants(tenant, "refresh_token") != 1 {
+		t.Error("the refresh did not ask Entra")
+	}
+	kept, err := client.AccessToken(again.State)
+	if err != nil || kept.Reveal() != again.Token.Reveal() {
+		t.Errorf("the state does not hold the new access token: %v", err)
 	}
 }
 
-func newClient(t *testing.T, tenant *entratest.Tenant) *entra.Client {
-	t.Helper()
-	client, err := entra.NewClient(entra.ClientConfig{
-		Cloud: devCloud(t, tenant), Tenant: entratest.TenantID, ClientID: entratest.GenkanID,
-		Credential: entra.Secret(entratest.GenkanSecret),
-	})
-	if err != nil {
-		t.Fatal(err)
+func TestEachRefreshAsksEntraAndReadsRolesAnew(t *testing.T) {
+	tenant := entratest.Start(t)
+	client := newClient(t, tenant)
+	signIn := signInAs(t, client, tenant, "alice")
+	state := signIn.State
+	tenant.Unassign(entratest.GenkanID, "alice", "Weather.Write")
+	for i := range 3 {
+		again, err := client.Refresh(t.Context(), state)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string{"Weather.Read"}, again.Identity.Roles); diff != "" {
+			t.Errorf("roles (-want +got):\n%s", diff)
+		}
+		if got := grants(tenant, "refresh_token"); got != i+1 {
+			t.Errorf("refreshes at Entra: want %d, got %d", i+1, got)
+		}
+		state = entra.NewState(bytes.Clone(again.State.Reveal()))
 	}
-	return client
+	// A caller who could not store the new state goes on with the old one.
+	if _, err := client.Refresh(t.Context(), signIn.State); err != nil {
+		t.Errorf("refresh with the first state: %v", err)
+	}
 }
 
-func devCloud(t *testing.T, tenant *entratest.Tenant) entra.Cloud {
-	t.Helper()
-	cloud, err := entra.DevCloud(tenant.URL)
+func TestTheSignInAddressHasAllThatProtectsIt(t *testing.T) {
+	tenant := entratest.Start(t)
+	request := signInRequest()
+	request.Prompt, request.LoginHint, request.MaxAge = "select_account", "alice@contoso.example", time.Minute
+	request.Claims = `{"access_token":{"acrs":{"essential":true,"value":"c1"}}}`
+	address, err := newClient(t, tenant).AuthCodeURL(t.Context(), request)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return cloud
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := u.Scheme+"://"+u.Host+u.Path, tenant.URL+"/"+entratest.TenantID+"/oauth2/v2.0/authorize"; got != want {
+		t.Errorf("address: want %s, got %s", want, got)
+	}
+	challenge := sha256.Sum256([]byte(request.Verifier))
+	want := url.Values{
+		"client_id": {entratest.GenkanID}, "response_type": {"code"}, "response_mode": {"query"}, "redirect_uri": {callback},
+		"scope": {entratest.GenkanID + "/access_as_user openid profile offline_access"}, "state": {"the-state"}, "nonce": {"the-nonce"},
+		"code_challenge": {base64.RawURLEncoding.EncodeToString(challenge[:])}, "code_challenge_method": {"S256"},
+		"prompt": {"select_account"}, "login_hint": {"alice@contoso.example"}, "claims": {request.Claims}, "max_age": {"60"},
+	}
+	if diff := cmp.Diff(want, u.Query()); diff != "" {
+		t.Errorf("query (-want +got):\n%s", diff)
+	}
 }
 
-func signInAs(t *testing.T, client *entra.Client, tenant *entratest.Tenant, who string) *entra.SignIn {
+// Entra refuses a resource parameter in most cases (AADSTS9010010, AADSTS901002, AADSTS90009).
+func TestNoResourceParameterIsEverSent(t *testing.T) {
+	tenant := entratest.Start(t)
+	client := newClient(t, tenant)
+	signIn := signInAs(t, client, tenant, "alice")
+	if _, err := client.Refresh(t.Context(), signIn.State); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := exchange(t, client).Token(t.Context(), entra.Assertion{Token: signIn.Token}); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/token", "/authorize"} {
+		for _, call := range tenant.Calls(path) {
+			if call.Resource != "" {
+				t.Errorf("%s: want no resource, got %q", call.Path, call.Resource)
+			}
+			if call.Grant == "refresh_token" && !strings.Contains(call.Scope, entratest.GenkanID+"/access_as_user") {
+				t.Errorf("refresh without its scope: %q", call.Scope)
+			}
+		}
+	}
+}
+
+func TestASignInThatLacksItsProtectionIsNotStarted(t *testing.T) {
+	tenant := entratest.Start(t)
+	client := newClient(t, tenant)
+	for name, change := range map[string]func(*entra.SignInRequest){
+		"no state":         func(r *entra.SignInRequest) { r.State = "" },
+		"no nonce":         func(r *entra.SignInRequest) { r.Nonce = "" },
+		"no verifier":      func(r *entra.SignInRequest) { r.Verifier = "" },
+		"short verifier":   func(r *entra.SignInRequest) { r.Verifier = "short" },
+		"no redirect URI":  func(r *entra.SignInRequest) { r.RedirectURI = "" },
+		"unknown prompt":   func(r *entra.SignInRequest) { r.Prompt = "maybe" },
+		"claims not JSON":  func(r *entra.SignInRequest) { r.Claims = "c1" },
+		"claims in base64": func(r *entra.SignInRequest) { r.Claims = "eyJhY2Nlc3NfdG9rZW4iOnt9fQ==" },
+	} {
+		request := signInRequest()
+		change(&request)
+		if address, err := client.AuthCodeURL(t.Context(), request); err == nil {
+			t.Errorf("%s: want a mistake, got %s", name, address)
+		}
+	}
+}
+
+func TestWhatEntraHasAgainstACodeIsTold(t *testing.T) {
+	tenant := entratest.Start(t)
+	client := newClient(t, tenant)
+	for _, c := range []struct {
+		name    string
+		prepare func(*entra.RedeemRequest)
+		code    int
+		reason  entra.Reason
+	}{
+		{"used before", func(r *entra.RedeemRequest) {
+			if _, err := client.Redeem(t.Context(), *r); err != nil {
+				t.Fatal(err)
+			}
+		}, 54005, entra.Ended},
+		{"too late", func(*entra.RedeemRequest) { tenant.Advance(11 * time.Minute) }, 70008, entra.Ended},
+		{"another verifier", func(r *entra.RedeemRequest) { r.Verifier = strings.Repeat("w", 43) }, 501481, entra.Ended},
+		{"another redirect URI", func(r *entra.RedeemRequest) { r.RedirectURI = "http://localhost:8080/console/callback" }, 500112, entra.Misuse},
+		{"not a code", func(r *entra.RedeemRequest) { r.Code = "not-a-code" }, 70000, entra.Ended},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			request := redeemRequest(visit(t, client, tenant, "alice", signInRequest()))
+			c.prepare(&request)
+			_, err := client.Redeem(t.Context(), request)
+			wantError(t, err, c.code, c.reason)
+		})
+	}
+}
+
+func TestAnotherNonceIsRefused(t *testing.T) {
+	tenant := entratest.Start(t)
+	client := newClient(t, tenant)
+	request := redeemRequest(visit(t, client, tenant, "alice", signInRequest()))
+	request.Nonce = "another"
+	_, err := client.Redeem(t.Context(), request)
+	wantRefusal(t, err, policy.CheckToken)
+}
+
+// MSAL takes an ID token for good whatever its signature: this package must not.
+func TestForgedAnswersOfTheTokenEndpointAreRefused(t *testing.T) {
+	tenant := entratest.Start(t)
+	forge := func(t *testing.T, token string, change map[string]any) string {
+		claims := claimsOf(t, entra.NewToken(token, time.Time{}))
+		for name, value := range change {
+			claims[name] = value
+		}
+		signed, err := tenant.Sign(claims, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return signed
+	}
+	for _, c := range []struct {
+		name  string
+		field string
+		alter func(t *testing.T, token string) string
+		check policy.Check
+	}{
+		{"ID token, signature", "id_token", func(t *testing.T, token string) string {
+			header := map[string]any{"kid": headerOf(t, token)["kid"]}
+			return sign(t, jose.RS256, rsaKeys()[0], header, claimsOf(t, entra.NewToken(token, time.Time{})))
+		}, policy.CheckSignature},
+		{"ID token, audience", "id_token", func(t *testing.T, token string) string {
+			return forge(t, token, map[string]any{"aud": entratest.GenkanToolsID})
+		}, policy.CheckAudience},
+		{"ID token, issuer", "id_token", func(t *testing.T, token string) string {
+			return forge(t, token, map[string]any{"iss": "https://login.microsoftonline.com/" + entratest.TenantID + "/v2.0"})
+		}, policy.CheckIssuer},
+		{"ID token, ended", "id_token", func(t *testing.T, token string) string {
+			return forge(t, token, map[string]any{"exp": time.Now().Add(-time.Hour).Unix()})
+		}, policy.CheckExpiry},
+		{"ID token, somebody else", "id_token", func(t *testing.T, token string) string {
+			return forge(t, token, map[string]any{"oid": entratest.BobID})
+		}, policy.CheckObject},
+		{"access token, somebody else", "access_token", func(t *testing.T, token string) string {
+			return forge(t, token, map[string]any{"oid": entratest.BobID})
+		}, policy.CheckObject},
+		{"access token, another client's", "access_token", func(t *testing.T, token string) string {
+			return forge(t, token, map[string]any{"azp": entratest.GenkanToolsID})
+		}, policy.CheckClient},
+		{"access token, for another API", "access_token", func(t *testing.T, token string) string {
+			return forge(t, token, map[string]any{"aud": entratest.GraphURI})
+		}, policy.CheckAudience},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			client := newClient(t, tenant, func(config *entra.ClientConfig) {
+				config.HTTPClient = &http.Client{Transport: altered(func(r *http.Request, response *http.Response) {
+					if r.Method == http.MethodPost {
+						alterField(t, response, c.field, func(token string) string { return c.alter(t, token) })
+					}
+				})}
+			})
+			request := redeemRequest(visit(t, client, tenant, "alice", signInRequest()))
+			_, err := client.Redeem(t.Context(), request)
+			wantRefusal(t, err, c.check)
+		})
+	}
+}
+
+func headerOf(t *testing.T, token string) map[string]any {
 	t.Helper()
-	request := entra.SignInRequest{RedirectURI: callback, State: "state", Nonce: "nonce-" + who, Verifier: strings.Repeat("v", 43)}
-	address, err := client.AuthCodeURL(t.Context(), request)
-	if err != nil {
-		t.Fatal(err)
+	header, _, _ := parts(token)
+	return claimsOf(t, entra.NewToken("."+header+".", time.Time{}))
+}
+
+// alterField changes one field of a JSON answer.
+func alterField(t *testing.T, response *http.Response, field string, change func(string) string) {
+	var fields map[string]any
+	if err := json.NewDecoder(response.Body).Decode(&fields); err != nil {
+		t.Errorf("read the answer: %v", err)
+		return
 	}
-	answer, err := tenant.SignIn(address, who)
-	if err != nil {
-		t.Fatal(err)
+	if text, ok := fields[field].(string); ok {
+		fields[field] = change(text)
 	}
-	signIn, err := client.Redeem(context.Background(), entra.RedeemRequest{
-		Code: answer.Params.Get("code"), RedirectURI: callback, Nonce: request.Nonce, Verifier: request.Verifier,
-	})
-	if err != nil {
-		t.Fatal(err)
+	raw := mustJSON(t, fields)
+	response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(raw)), int64(len(raw))
+	response.Header.Del("Content-Length")
+}
+
+func TestAStateThatCantBeReadEndsTheSignIn(t *testing.T) {
+	tenant := entratest.Start(t)
+	client := newClient(t, tenant)
+	good := signInAs(t, client, tenant, "alice").State.Reveal()
+	for name, state := range map[string][]byte{
+		"nothing": nil, "no JSON": []byte("x"), "empty": []byte("{}"), "cut off": good[:len(good)/2],
+		"another version": bytes.Replace(good, []byte(`"v":1`), []byte(`"v":2`), 1),
+		"another account": bytes.Replace(good, []byte(`"account":"`), []byte(`"account":"x`), 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := client.Refresh(t.Context(), entra.NewState(state))
+			wantError(t, err, 0, entra.Ended)
+		})
 	}
-	return signIn
+	if _, err := client.AccessToken(entra.NewState([]byte("{}"))); err == nil {
+		t.Error("access token of an empty state: want an error")
+	}
+}
+
+// The state of one person must not become another's, whatever Entra answers.
+func TestARefreshThatBringsSomebodyElseIsRefused(t *testing.T) {
+	tenant := entratest.Start(t)
+	client := newClient(t, tenant)
+	alice, bob := signInAs(t, client, tenant, "alice"), signInAs(t, client, tenant, "bob")
+	var mine, theirs map[string]any
+	if json.Unmarshal(alice.State.Reveal(), &mine) != nil || json.Unmarshal(bob.State.Reveal(), &theirs) != nil {
+		t.Fatal("the states are not JSON")
+	}
+	theirs["oid"] = mine["oid"]
+	_, err := client.Refresh(t.Context(), entra.NewState(mustJSON(t, theirs)))
+	wantRefusal(t, err, policy.CheckObject)
+}
+
+func TestNewClientReportsEveryMistake(t *testing.T) {
+	_, err := entra.NewClient(entra.ClientConfig{Tenant: "contoso.example", ClientID: "genkan", Scope: "api://x/y", Groups: noGroups{}, IgnoreGroups: true})
+	if err == nil {
+		t.Fatal("want mistakes, got none")
+	}
+	for _, word := range []string{"tenant:", "client ID:", "scope:", "groups:"} {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("want a mistake about %s in %q", word, err)
+		}
+	}
+	_, err = entra.NewClient(entra.ClientConfig{Tenant: entratest.TenantID, ClientID: entratest.GenkanID})
+	if err == nil || !strings.Contains(err.Error(), "credential:") {
+		t.Errorf("no credential: want a mistake, got %v", err)
+	}
+}
+
+func TestSigningInTakesNoLongerThanTheCallerWaits(t *testing.T) {
+	tenant := entratest.Start(t)
+	client := newClient(t, tenant)
+	signIn := signInAs(t, client, tenant, "alice")
+	tenant.FailNext(entratest.Fault{Path: "/token", Delay: time.Minute})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err := client.Refresh(ctx, signIn.State)
+	wantError(t, err, 0, entra.Unavailable)
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("want the deadline as cause, got %v", err)
+	}
 }
