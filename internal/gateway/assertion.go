@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/genkan-mcp/genkan/internal/upstream"
@@ -30,16 +29,7 @@ type SignedIdentity struct {
 	audience string
 	signer   Signer
 	now      func() time.Time
-
-	mu       sync.Mutex // above the rest
-	made     map[string]assertion
-	previous map[string]assertion // the generation before; so that the map never grows for ever
-	turned   time.Time
-}
-
-type assertion struct {
-	token string
-	until time.Time // after this a new one is made
+	made     *recent
 }
 
 // NewSignedIdentity makes the credential. The issuer is the public URL, the audience names the server behind.
@@ -47,8 +37,7 @@ func NewSignedIdentity(issuer, audience string, signer Signer, now func() time.T
 	if issuer == "" || audience == "" || signer == nil || now == nil {
 		return nil, errors.New("gateway: a signed identity needs an issuer, an audience, a signer and a clock")
 	}
-	return &SignedIdentity{issuer: issuer, audience: audience, signer: signer, now: now,
-		made: map[string]assertion{}, previous: map[string]assertion{}, turned: now()}, nil
+	return &SignedIdentity{issuer: issuer, audience: audience, signer: signer, now: now, made: newRecent(identityLife / 2)}, nil
 }
 
 // Show gives the signed identity. Calls of one caller share one for half its life: signing costs more than all
@@ -56,27 +45,15 @@ func NewSignedIdentity(issuer, audience string, signer Signer, now func() time.T
 func (s *SignedIdentity) Show(_ context.Context, c Caller) (upstream.Credential, error) {
 	key := identityKey(&c.Identity)
 	now := s.now()
-	if token, ok := s.find(key, now); ok {
-		return bearerCredential(token), nil
+	if shown, ok := s.made.find(key, now); ok {
+		return shown, nil
 	}
 	return s.sign(key, c, now)
 }
 
 // Renew signs anew.
-func (s *SignedIdentity) Renew(_ context.Context, c Caller) (upstream.Credential, error) {
+func (s *SignedIdentity) Renew(_ context.Context, c Caller, _ []string) (upstream.Credential, error) {
 	return s.sign(identityKey(&c.Identity), c, s.now())
-}
-
-func (s *SignedIdentity) find(key string, now time.Time) (string, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a, ok := s.made[key]
-	if !ok {
-		a, ok = s.previous[key]
-	}
-	// A clock that was set back leaves "until" too far away.
-	left := a.until.Sub(now)
-	return a.token, ok && left > 0 && left <= reuse(identityLife)
 }
 
 // identityClaims are the claims of RFC 9068 §2.2, and Entra's names for who calls.
@@ -117,18 +94,9 @@ func (s *SignedIdentity) sign(key string, c Caller, now time.Time) (upstream.Cre
 	if err != nil {
 		return upstream.Credential{}, fmt.Errorf("sign identity: %w", err)
 	}
-	s.keep(key, assertion{token: token, until: now.Add(reuse(identityLife))}, now)
-	return bearerCredential(token), nil
-}
-
-// keep remembers an assertion and forgets those that nobody uses any more.
-func (s *SignedIdentity) keep(key string, a assertion, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if age := now.Sub(s.turned); age < 0 || age > identityLife {
-		s.previous, s.made, s.turned = s.made, map[string]assertion{}, now
-	}
-	s.made[key] = a
+	shown := bearerCredential(token)
+	s.made.keep(key, shown, now, now.Add(identityLife))
+	return shown, nil
 }
 
 // identityKey is everything that the claims say of an identity, so that a changed role is never signed as the old.

@@ -9,9 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/genkan-mcp/genkan/entra"
 	"github.com/genkan-mcp/genkan/internal/grant"
 	"github.com/genkan-mcp/genkan/internal/oauth"
-	"github.com/genkan-mcp/genkan/internal/secret"
 	"github.com/genkan-mcp/genkan/internal/telemetry"
 	"github.com/genkan-mcp/genkan/policy"
 )
@@ -21,8 +21,8 @@ type Caller struct {
 	Identity policy.Identity
 	Session  string    // the grant's ID; empty where Entra's own tokens are shown
 	Expires  time.Time // of the token; zero: not known
-	// Token is the identity provider's token for the caller, where the client showed it itself.
-	Token secret.Text
+	// Token is Entra's own, where the client showed that.
+	Token entra.Token
 }
 
 // Authenticator says who holds a token, if it is good for the resource. A "no" is a *policy.Refusal; any other
@@ -48,6 +48,26 @@ func (f Facade) Authenticate(ctx context.Context, token, resource string) (Calle
 		return Caller{}, err
 	}
 	return Caller{Identity: found.Identity, Session: found.ID, Expires: found.TokenExpires}, nil
+}
+
+// EntraTokens believes Entra's own tokens: a server in resource mode.
+type EntraTokens struct{ Verifier Verifier }
+
+// Verifier is entra.Verifier, which knows the audiences, tenants and clients that are good.
+type Verifier interface {
+	Verify(ctx context.Context, token string) (*entra.Verified, error)
+}
+
+var _ Authenticator = EntraTokens{}
+
+// Authenticate verifies the token. It is made for the application that stands for the server, not for the
+// server's address: Entra knows no such audience.
+func (e EntraTokens) Authenticate(ctx context.Context, token, _ string) (Caller, error) {
+	verified, err := e.Verifier.Verify(ctx, token)
+	if err != nil {
+		return Caller{}, err
+	}
+	return Caller{Identity: verified.Identity, Expires: verified.Expires, Token: entra.NewToken(token, verified.Expires)}, nil
 }
 
 // admit lets in who may talk to the server at all: a request to us, from nowhere strange, with a good token that

@@ -156,8 +156,8 @@ func (x *exchange) read() error {
 			refusal: &policy.Refusal{Check: policy.CheckMessage, Wanted: "Accept: application/json, text/event-stream", Got: "neither"}}
 	}
 	controller := http.NewResponseController(x.w)
-	_ = controller.SetReadDeadline(x.g.Now().Add(x.g.BodyTimeout)) // a recorder has none
-	message, err := mcpwire.Read(x.r.Body, x.g.Limits)
+	_ = controller.SetReadDeadline(time.Now().Add(x.g.BodyTimeout)) // of the network, not of our clock
+	message, err := mcpwire.Read(x.r.Body, x.g.Messages)
 	_ = controller.SetReadDeadline(time.Time{})
 	if err != nil {
 		return err
@@ -230,7 +230,10 @@ func (x *exchange) record() {
 		return // a stranger's path: nothing of ours
 	}
 	x.g.Metrics.Request(sample)
-	if x.quiet && x.event.Decision == audit.Allowed || x.quiet && x.message == nil {
+	if x.quiet && (x.event.Decision == audit.Allowed || x.message == nil) {
+		return
+	}
+	if x.event.Decision == audit.Refused && !x.watchRefusal() {
 		return
 	}
 	// What was done must be written down even if the client has left.

@@ -34,6 +34,11 @@ func (x *exchange) forward(r *upstream.Request) error {
 	}
 	ctx, cancel := x.lifetime()
 	defer cancel()
+	done, err := x.limit()
+	if err != nil {
+		return err
+	}
+	defer done()
 	resp, err := x.send(ctx, r)
 	if err != nil {
 		return err
@@ -63,29 +68,53 @@ func (x *exchange) send(ctx context.Context, r *upstream.Request) (*upstream.Res
 		return nil, x.credentialProblem(err)
 	}
 	r.Credential = shown
-	resp, err := x.server.Upstream.Forward(ctx, r)
+	resp, err := x.try(ctx, r)
 	if err != nil {
-		return nil, x.upstreamProblem(err)
+		return nil, err
 	}
 	if resp.Status != http.StatusUnauthorized {
 		return resp, nil
 	}
+	fresh, err := x.server.Credential.Renew(ctx, x.caller, resp.Challenge)
+	if errors.Is(err, ErrNothingNew) {
+		return resp, nil
+	}
 	_ = resp.Body.Close()
-	if r.Credential, err = x.server.Credential.Renew(ctx, x.caller); err != nil {
+	if err != nil {
 		return nil, x.credentialProblem(err)
 	}
-	if resp, err = x.server.Upstream.Forward(ctx, r); err != nil {
+	r.Credential = fresh
+	return x.try(ctx, r)
+}
+
+// try sends the request once, if the circuit lets it.
+func (x *exchange) try(ctx context.Context, r *upstream.Request) (*upstream.Response, error) {
+	if wait := x.server.circuit.admit(x.g.Now()); wait > 0 {
+		x.g.Metrics.UpstreamFailed(x.server.Name, "circuit")
+		return nil, &problem{status: http.StatusServiceUnavailable, retry: wait,
+			message: "the server behind has not answered for a while, so it is left alone: try again"}
+	}
+	resp, err := x.server.Upstream.Forward(ctx, r)
+	if changed, open := x.server.circuit.report(troubled(resp, err), x.g.Now()); changed {
+		state, gauge := "closed", 0.0
+		if open {
+			state, gauge = "open", 1
+		}
+		x.g.Metrics.Circuit(x.server.Name, gauge)
+		x.g.Logger.LogAttrs(x.ctx, slog.LevelWarn, "the circuit of a server behind changed", slog.String("server", x.server.Name), slog.String("circuit", state))
+	}
+	if err != nil {
 		return nil, x.upstreamProblem(err)
 	}
 	return resp, nil
 }
 
-func (x *exchange) credentialProblem(err error) error {
-	if p, ok := errors.AsType[*problem](err); ok {
-		return p
+// reasonOf is why a server behind did not answer; empty when it was the client who left.
+func reasonOf(err error) upstream.Reason {
+	if e, ok := errors.AsType[*upstream.Error](err); ok {
+		return e.Reason
 	}
-	return &problem{status: http.StatusBadGateway, message: "the credential for the server behind can't be got at the moment: try again",
-		cause: fmt.Errorf("credential for %s: %w", x.server.Name, err)}
+	return ""
 }
 
 func (x *exchange) upstreamProblem(err error) error {

@@ -47,6 +47,8 @@ type Server struct {
 	Upstream upstream.Upstream
 	// Credential is what the door shows it; nil shows nothing.
 	Credential Credential
+	// Limits bound what goes on to it.
+	Limits Limits
 	// RecordArguments writes the arguments of calls into the audit log.
 	RecordArguments bool
 }
@@ -69,8 +71,10 @@ type Config struct {
 	Origins []string
 	// TrustedProxies are those whose X-Forwarded-For is believed.
 	TrustedProxies []netip.Prefix
-	// Limits bound the messages of clients.
-	Limits mcpwire.Limits
+	// Messages bounds the messages of clients.
+	Messages mcpwire.Limits
+	// Limiter counts for the limits of servers; nil counts in this process.
+	Limiter Limiter
 	// BodyTimeout bounds the reading of a message and of each write to a client; zero: 30 s.
 	BodyTimeout time.Duration
 	// Recheck is how often the session behind an open stream is looked at; zero: 5 s.
@@ -86,6 +90,10 @@ type Gateway struct {
 	drain   context.Context //nolint:containedctx // ended by Drain, for every stream that is open
 	drained context.CancelFunc
 	pools   pools
+
+	fallback *MemoryLimiter // counts while a shared limiter can't
+	waiting  crowd          // streams that only wait, by server and identity
+	tally    tally          // refusals
 }
 
 // route is one path: who answers there, and to which HTTP methods.
@@ -100,6 +108,8 @@ type server struct {
 	Server
 	metadataURL string
 	metadata    []byte
+	circuit     circuit
+	under       underway
 }
 
 // New checks the configuration and says every mistake in it.
@@ -119,7 +129,10 @@ func New(c Config) (*Gateway, error) {
 	if c.Recheck == 0 {
 		c.Recheck = 5 * time.Second
 	}
-	g := &Gateway{Config: c, routes: map[string]route{}}
+	g := &Gateway{Config: c, routes: map[string]route{}, fallback: NewMemoryLimiter(c.Now)}
+	if g.Limiter == nil {
+		g.Limiter = g.fallback
+	}
 	if err := g.check(); err != nil {
 		return nil, err
 	}
