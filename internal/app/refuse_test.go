@@ -8,7 +8,10 @@ import (
 	"time"
 )
 
-const listTools = `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`
+const (
+	listTools  = `{"jsonrpc":"2.0","id":1,"method":"tools/list"}`
+	initialize = `{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"test","version":"1"}}}`
+)
 
 // Bad input, each with its status and a message that says what to do.
 func TestBadInputAtTheServer(t *testing.T) {
@@ -32,7 +35,7 @@ func TestBadInputAtTheServer(t *testing.T) {
 		{"a key given twice", good.Access, `{"jsonrpc":"2.0","id":1,"method":"tools/list","method":"tools/call"}`, 400, nil, "", "twice"},
 		{"a key in another case", good.Access, `{"jsonrpc":"2.0","id":1,"method":"tools/list","Method":"tools/call"}`, 400, nil, "", "Method"},
 		{"a body over the limit", good.Access, big, 413, nil, "", "4"},
-		{"what is good", good.Access, listTools, 200, nil, "", "get_forecast"},
+		{"what is good", good.Access, initialize, 200, nil, "", "weather"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := h.mcp("/weather/mcp", c.token, c.body)
@@ -68,7 +71,7 @@ func TestAnExpiredTokenIsRefusedAndItsRefreshTokenStillWorks(t *testing.T) {
 		t.Fatalf("status %d, %q", got.Status, got.Header.Get("WWW-Authenticate"))
 	}
 	_, next := h.token(url.Values{"grant_type": {"refresh_token"}, "client_id": {client}, "refresh_token": {issued.Refresh}})
-	if got := h.mcp("/weather/mcp", next.Access, listTools); got.Status != http.StatusOK {
+	if got := h.mcp("/weather/mcp", next.Access, initialize); got.Status != http.StatusOK {
 		t.Errorf("after the refresh: status %d %s", got.Status, got.Body)
 	}
 }
