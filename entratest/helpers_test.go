@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-jose/go-jose/v4"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/genkan-mcp/genkan/entratest"
@@ -275,4 +276,23 @@ func sendJSON(t *testing.T, tenant *entratest.Tenant, method, path, token, body 
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	return send(t, tenant, req)
+}
+
+// signatureHolds verifies a token as an API would: with the published keys and nothing else.
+func signatureHolds(t *testing.T, tenant *entratest.Tenant, token string) bool {
+	t.Helper()
+	var keys jose.JSONWebKeySet
+	if err := json.Unmarshal([]byte(get(t, tenant, "/"+entratest.TenantID+"/discovery/v2.0/keys").Raw), &keys); err != nil {
+		t.Fatal(err)
+	}
+	jws, err := jose.ParseSignedCompact(token, []jose.SignatureAlgorithm{jose.RS256})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range keys.Key(jws.Signatures[0].Header.KeyID) {
+		if _, err := jws.Verify(k); err == nil {
+			return true
+		}
+	}
+	return false
 }
