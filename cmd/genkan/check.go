@@ -20,7 +20,7 @@ func check() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is in order: %d servers at %s\n", file, len(cfg.Servers), cfg.PublicURL)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s is in order: %s at %s\n", file, config.Count(len(cfg.Servers), "server"), cfg.PublicURL)
 			return err
 		},
 	}

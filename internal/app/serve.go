@@ -32,7 +32,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 		return err
 	}
 	return runApp(ctx, cfg, Surroundings{Log: o.Log}, listener, func() {
-		_, _ = fmt.Fprintf(o.Out, "Ready: %d servers at %s, listening on %s\n", len(cfg.Servers), cfg.PublicURL, listener.Addr())
+		_, _ = fmt.Fprintf(o.Out, "Ready: %s at %s, listening on %s\n", config.Count(len(cfg.Servers), "server"), cfg.PublicURL, listener.Addr())
 	})
 }
 

@@ -92,6 +92,7 @@ func (c *checker) expandScalar(node *yaml.Node, path string, env Lookup) {
 		if !ok {
 			c.list = append(c.list, Mistake{Line: node.Line, Key: path,
 				What: "the environment has no " + name, Remedy: "set the variable, or write $${ for a literal ${"})
+			return found // one mistake is enough: the key is not empty
 		}
 		return value
 	})

@@ -60,7 +60,7 @@ log: {level: loud}
 		t.Fatalf("got %v, want *config.Mistakes", err)
 	}
 	wanted := map[string]int{ // key -> line
-		"public_url": 1, "listen": 2, "entra.tenant": 4, "entra.client_id": 3, "entra.credential.secret": 5,
+		"public_url": 1, "listen": 2, "entra.tenant": 4, "entra.client_id": 3, "entra.credential.secret": 5, "entra.credential": 5,
 		"colour": 6, "servers.Weather": 8, "servers.Weather.url": 9, "servers.Weather.path": 10,
 		"servers.Weather.credential": 11, "log.level": 12,
 	}

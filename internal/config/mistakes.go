@@ -38,13 +38,17 @@ type Mistakes struct {
 // Error lists every mistake on a line of its own.
 func (m *Mistakes) Error() string {
 	lines := make([]string, 0, len(m.List)+1)
-	count := "1 mistake"
-	if len(m.List) != 1 {
-		count = fmt.Sprintf("%d mistakes", len(m.List))
-	}
-	lines = append(lines, fmt.Sprintf("%s has %s:", m.File, count))
+	lines = append(lines, fmt.Sprintf("%s has %s:", m.File, Count(len(m.List), "mistake")))
 	for _, mistake := range m.List {
 		lines = append(lines, "  "+mistake.String())
 	}
 	return strings.Join(lines, "\n")
+}
+
+// Count says how many there are of a thing: "1 server", "2 servers".
+func Count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }

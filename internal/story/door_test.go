@@ -39,59 +39,72 @@ func run(m *testing.M) int {
 	return m.Run()
 }
 
-// door is a running genkan.
-type door struct {
-	URL    string // public address
-	Tenant string // the dev tenant's address
+// process is a genkan that runs.
+type process struct {
 	cmd    *exec.Cmd
 	output *transcript
 	done   chan struct{}
 	err    error // of the process, once done is closed
 }
 
-// openDoor runs `genkan dev` on free ports until the test ends, when it must stop by itself and without complaint.
-func openDoor(t *testing.T, args ...string) *door {
+// start runs a genkan until the test ends, when it must stop by itself and without complaint. It returns once the
+// genkan says that it is ready.
+func start(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
-	port, tenantPort := freePort(t), freePort(t)
-	d := &door{
-		URL: "http://localhost:" + port, Tenant: "http://localhost:" + tenantPort,
-		output: &transcript{ready: make(chan struct{})}, done: make(chan struct{}),
-	}
-	args = append([]string{"dev", "--listen", "127.0.0.1:" + port, "--tenant-listen", "127.0.0.1:" + tenantPort}, args...)
-	d.cmd = exec.Command(binary, args...)
-	d.cmd.Stdout, d.cmd.Stderr = d.output, d.output
-	if err := d.cmd.Start(); err != nil {
+	p := &process{cmd: cmd, output: &transcript{ready: make(chan struct{})}, done: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = p.output, p.output
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	go func() {
-		defer close(d.done)
-		d.err = d.cmd.Wait()
+		defer close(p.done)
+		p.err = cmd.Wait()
 	}()
-	t.Cleanup(func() { d.stop(t) })
+	t.Cleanup(func() { p.stop(t) })
 	select {
-	case <-d.output.ready:
-	case <-d.done:
-		t.Fatalf("genkan stopped: %v\n%s", d.err, d.output)
+	case <-p.output.ready:
+	case <-p.done:
+		t.Fatalf("genkan stopped: %v\n%s", p.err, p.output)
 	case <-time.After(30 * time.Second):
-		t.Fatalf("genkan is not ready after 30 s:\n%s", d.output)
+		t.Fatalf("genkan is not ready after 30 s:\n%s", p.output)
 	}
-	return d
+	return p
 }
 
-func (d *door) stop(t *testing.T) {
-	_ = d.cmd.Process.Signal(syscall.SIGTERM)
+// stop ends it, if it still runs.
+func (p *process) stop(t *testing.T) {
+	t.Helper()
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	select {
-	case <-d.done:
+	case <-p.done:
 	case <-time.After(20 * time.Second):
-		_ = d.cmd.Process.Kill()
-		t.Errorf("genkan does not stop on SIGTERM:\n%s", d.output)
+		_ = p.cmd.Process.Kill()
+		t.Errorf("genkan does not stop on SIGTERM:\n%s", p.output)
 		return
 	}
-	if d.err != nil {
-		t.Errorf("genkan ended with %v", d.err)
+	if p.err != nil {
+		t.Errorf("genkan ended with %v", p.err)
 	}
 	if t.Failed() {
-		t.Logf("genkan said:\n%s", d.output)
+		t.Logf("genkan said:\n%s", p.output)
+	}
+}
+
+// door is a running `genkan dev`.
+type door struct {
+	*process
+	URL    string // public address
+	Tenant string // the dev tenant's address
+}
+
+// openDoor runs `genkan dev` on free ports.
+func openDoor(t *testing.T, args ...string) *door {
+	t.Helper()
+	port, tenantPort := freePort(t), freePort(t)
+	args = append([]string{"dev", "--listen", "127.0.0.1:" + port, "--tenant-listen", "127.0.0.1:" + tenantPort}, args...)
+	return &door{
+		process: start(t, exec.Command(binary, args...)),
+		URL:     "http://localhost:" + port, Tenant: "http://localhost:" + tenantPort,
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 type goClient struct {
 	server    string
 	session   *mcp.ClientSession
-	refreshes int
+	transport *mcp.StreamableClientTransport
 	source    *spoilable
 }
 
@@ -68,8 +68,15 @@ func (g *goClient) connect(ctx context.Context, b *browser.Browser, person strin
 	if err != nil {
 		return err
 	}
+	g.transport = &mcp.StreamableClientTransport{Endpoint: g.server, OAuthHandler: handler}
+	return g.reconnect(ctx)
+}
+
+// reconnect opens a new MCP session with the tokens at hand.
+func (g *goClient) reconnect(ctx context.Context) error {
 	client := mcp.NewClient(&mcp.Implementation{Name: "story-go", Version: "1.0.0"}, nil)
-	g.session, err = client.Connect(ctx, &mcp.StreamableClientTransport{Endpoint: g.server, OAuthHandler: handler}, nil)
+	var err error
+	g.session, err = client.Connect(ctx, g.transport, nil)
 	return err
 }
 
