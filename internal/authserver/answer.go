@@ -96,7 +96,7 @@ func words(refusal *oauth.Error) (title, text, remedy string) {
 	case status >= http.StatusInternalServerError:
 		return "Something went wrong", "The sign-in could not be finished because of a mistake on our side.", "Start again from your app. If it happens again, tell your administrator."
 	default:
-		return "This sign-in can't go on", "The app that sent you here asked for something that is not allowed: " + oauth.PlainText(refusal.Description) + ".", "Start again from your app. If it happens again, the app is not set up right."
+		return "Signing in stopped here", "The app that sent you here asked for something that is not allowed: " + oauth.PlainText(refusal.Description) + ".", "Start again from your app. If that does not help, the app is not set up right: show this page to whoever looks after it."
 	}
 }
 

@@ -66,15 +66,15 @@ type signIn struct {
 
 // errNoSignIn is what a browser is told that brings a handle which is used up, too old or invented.
 var errNoSignIn = &problemError{
-	title:  "This sign-in is over",
-	text:   "It was finished already, or it took too long.",
+	title:  "This page is no longer valid",
+	text:   "The sign-in was finished already, or it took too long.",
 	remedy: "Go back to your app and start again from there.",
 	cause:  oauth.Refuse(oauth.InvalidRequest, "the sign-in is over or was never begun"),
 }
 
 // errOtherBrowser is what a browser is told that continues what another one began.
 var errOtherBrowser = &problemError{
-	title:  "This sign-in was started in another browser",
+	title:  "This was started in another browser",
 	text:   "For your safety a sign-in must end in the browser in which it began. If somebody sent you this link, they may be trying to use your account.",
 	remedy: "Start from your own app. If cookies are blocked for this site, allow them.",
 	cause:  &oauth.Error{Code: oauth.AccessDenied, HTTPStatus: http.StatusForbidden, Description: "the browser is not the one that began the sign-in"},
