@@ -110,8 +110,13 @@ func (t *Terminal) Token(ctx context.Context) (Token, error) {
 		return token, err
 	}
 	// Whatever else Entra has against the old sign-in, a new one can repair.
-	claims := challengeOf(err)
-	token, err = t.interactive(ctx, claims)
+	return t.Satisfy(ctx, challengeOf(err))
+}
+
+// Satisfy has the person sign in again, and returns a token that meets a claims challenge ([ChallengeClaims]) if there
+// is one.
+func (t *Terminal) Satisfy(ctx context.Context, claims string) (Token, error) {
+	token, err := t.interactive(ctx, claims)
 	if errors.Is(err, errNoBrowser) && t.config.ShowCode != nil {
 		return t.deviceCode(ctx, claims)
 	}

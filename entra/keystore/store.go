@@ -153,3 +153,24 @@ func (s *Store) Delete(ctx context.Context, key Key) error {
 	}
 	return nil
 }
+
+// Cache is one value of a Store as bytes to load and save, which is what package entra keeps a sign-in in.
+type Cache struct {
+	store *Store
+	key   Key
+}
+
+// Cache gives the value that is kept under a key as a cache.
+func (s *Store) Cache(key Key) *Cache { return &Cache{store: s, key: key} }
+
+// Load gives the value, or nothing when there is none.
+func (c *Cache) Load(ctx context.Context) ([]byte, error) {
+	value, err := c.store.Get(ctx, c.key)
+	if errors.Is(err, ErrNotFound) {
+		return nil, nil
+	}
+	return value, err
+}
+
+// Save keeps the value.
+func (c *Cache) Save(ctx context.Context, value []byte) error { return c.store.Put(ctx, c.key, value) }
