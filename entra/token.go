@@ -15,8 +15,8 @@ const (
 // Token is an access token of Entra. However it is printed, logged or encoded it shows as "[token]"; only
 // Reveal gives the text out, for the one place that sends it.
 type Token struct {
-	// A pointer and not a string: package fmt calls no method on an unexported field of somebody else's struct, and
-	// would print a string there.
+	// A pointer to a string: package fmt calls no method on an unexported field of somebody else's struct, and
+	// would print a string or bytes there.
 	value   *string
 	expires time.Time
 }
@@ -57,17 +57,20 @@ func (t Token) MarshalText() ([]byte, error) { return []byte(redactedToken), nil
 
 // State is what a Client has to remember about somebody who signed in: it holds the refresh token. Keep what Reveal
 // gives out, sealed, and make a State of it again with NewState. It prints, logs and marshals as "[state]".
-type State struct{ value *[]byte }
+type State struct{ value *string }
 
 // NewState wraps what Reveal gave out before.
-func NewState(content []byte) State { return State{value: &content} }
+func NewState(content []byte) State {
+	text := string(content)
+	return State{value: &text}
+}
 
 // Reveal gives the content out, for the one place that seals and stores it.
 func (s State) Reveal() []byte {
 	if s.value == nil {
 		return nil
 	}
-	return *s.value
+	return []byte(*s.value)
 }
 
 // IsZero says whether there is nothing in it.
