@@ -67,7 +67,7 @@ func (e *eventReader) event() (event Event, data int, odd bool) {
 // written writes the event again, with other data where the first of its data was.
 func (e *eventReader) written(data []byte) []byte {
 	var b []byte
-	done := data == nil
+	done := false
 	for _, s := range e.lines {
 		line := bytes.TrimRight(s.of(e.held), "\r\n")
 		if len(line) == 0 {

@@ -72,6 +72,9 @@ func (p *parser) message() error {
 		return p.m.invalid(CodeInvalidRequest, "the body is a batch: send each message as a request of its own "+
 			"(batches existed in revision 2025-03-26 only, and were taken out of MCP in 2025-06-18)")
 	default:
+		if err := p.value(); err != nil {
+			return err
+		}
 		return p.refuse("is not an object")
 	}
 	if err := p.object(p.envelope); err != nil {
