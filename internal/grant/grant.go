@@ -57,6 +57,7 @@ type Config struct {
 type Grants struct {
 	Config
 	cache   *cache
+	outage  *outage
 	flights flights
 }
 
@@ -94,7 +95,7 @@ func New(c Config) (*Grants, error) {
 	if c.CheckCache > maxCheckCache {
 		return nil, fmt.Errorf("grant: a check may be cached for at most %v, not %v", maxCheckCache, c.CheckCache)
 	}
-	return &Grants{Config: c, cache: newCache(c.CheckCache)}, nil
+	return &Grants{Config: c, cache: newCache(c.CheckCache), outage: newOutage(c.Now())}, nil
 }
 
 // Grant is a session: what one person granted one client for one server. There is no token in it. Its

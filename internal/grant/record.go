@@ -112,6 +112,7 @@ func (r *record) encode() (store.Record, error) {
 // load reads a session: ErrNotFound, or ErrUnavailable with its cause.
 func (g *Grants) load(ctx context.Context, id string) (*record, error) {
 	stored, err := g.Store.Get(ctx, kind, id)
+	g.outage.saw(ctx, g.Now(), err)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil, ErrNotFound
 	}
@@ -135,6 +136,7 @@ func (g *Grants) save(ctx context.Context, rec *record) error {
 		return err
 	}
 	_, err = g.Store.Swap(ctx, stored)
+	g.outage.saw(ctx, g.Now(), err)
 	g.cache.drop(rec.id)
 	switch {
 	case err == nil:

@@ -27,7 +27,8 @@ type Rotation struct {
 
 // Rotate spends a refresh token and gives its successors (RFC 9700 §4.14.2), after renew has asked the
 // identity provider again. The same token shown again within the grace gets the same successors: two
-// windows refreshing at once are not theft. Shown later it ends the session with all its tokens.
+// windows refreshing at once are not theft. Shown later it ends the session with all its tokens. The
+// grace stands still while the store is down or the process is gone.
 //
 // In one process, one caller at a time asks the identity provider for a session, and the others share
 // the outcome. Between processes the swap decides; the loser finds the winner's successors.
@@ -134,7 +135,7 @@ func (g *Grants) graceOf(c *chain, hash secret.Digest) grace {
 	if i < 0 {
 		return afterGrace // spent so long ago that it was forgotten; its family says that it existed
 	}
-	switch age := g.Now().Sub(c.Previous[i].At); {
+	switch age := g.Now().Sub(g.outage.countsFrom(c.Previous[i].At)); {
 	case age > g.Grace:
 		return afterGrace
 	case age < -g.Grace:

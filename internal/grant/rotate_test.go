@@ -409,3 +409,46 @@ func TestThreat34_ACrashBesideTheSwapLosesNoSession(t *testing.T) {
 		})
 	}
 }
+
+// The swap was done, the answer was lost, and it takes a minute until the store answers again.
+func TestThreat33_TheGraceStandsStillWhileTheStoreIsDown(t *testing.T) {
+	s := &hooked{Store: memory.New()}
+	h := newHouse(t, s)
+	h.clock.pass(time.Hour)
+	tokens := h.signIn()
+	s.after = func(store.Record) error { return errors.New("i/o timeout") }
+	if _, err := h.Rotate(t.Context(), rotation(tokens), welcome); !errors.Is(err, grant.ErrUnavailable) {
+		t.Fatalf("Rotate = %v", err)
+	}
+	s.after = nil
+	h.clock.pass(time.Minute)
+	next := h.rotate(tokens)
+	h.works(next)
+	h.clock.pass(11 * time.Second)
+	_, err := h.Rotate(t.Context(), rotation(tokens), welcome)
+	wantEnded(t, err, grant.ReasonReuse)
+}
+
+func TestThreat34_TheGraceStandsStillWhileTheProcessIsGone(t *testing.T) {
+	h := home(t)
+	h.clock.pass(time.Hour)
+	tokens := h.signIn()
+	next := h.rotate(tokens) // and the process is killed before it can answer
+	h.clock.pass(time.Minute)
+	h.Grants = h.replica()
+	if again := h.rotate(tokens); again.Refresh != next.Refresh {
+		t.Error("the restarted process gave other successors")
+	}
+	h.clock.pass(11 * time.Second)
+	_, err := h.Rotate(t.Context(), rotation(tokens), welcome)
+	wantEnded(t, err, grant.ReasonReuse)
+}
+
+func TestAnOutageOfLongAgoProlongsNothing(t *testing.T) {
+	h := home(t)
+	tokens := h.signIn()
+	h.rotate(tokens)
+	h.clock.pass(10 * time.Minute)
+	_, err := h.replica().Rotate(t.Context(), rotation(tokens), welcome)
+	wantEnded(t, err, grant.ReasonReuse)
+}

@@ -85,7 +85,7 @@ func TestACallerWithADeadlineDoesNotWaitForAPausedServer(t *testing.T) {
 // A replica must have a change before it counts, so that a failover in the middle of a rotation loses nothing
 // that a client was told.
 func TestThreat33_AFailoverLosesNothingThatWasAnswered(t *testing.T) {
-	primary := storetest.StartRedis(t)
+	primary := storetest.StartRedis(t, "--repl-diskless-sync-delay", "0")
 	replica := storetest.StartRedis(t, "--replicaof", "127.0.0.1 "+port(primary.Addr))
 	storetest.Await(t, 10*time.Second, "the replica to follow", func() bool {
 		line, err := primary.Do("WAIT", "1", "100")

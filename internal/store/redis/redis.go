@@ -20,6 +20,7 @@ import (
 	"github.com/genkan-mcp/genkan/internal/secret"
 	"github.com/genkan-mcp/genkan/internal/store"
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
@@ -77,6 +78,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if strings.ContainsAny(c.Prefix, "{}") {
 		return nil, errors.New("open store: the prefix of Redis keys must not contain braces")
 	}
+	logging.Disable() // the library's own log, past ours: what it says comes back as errors
 	s := &Store{db: connect(c), keys: keys{prefix: c.Prefix}, replicas: c.Replicas, scripts: newScripts()}
 	s.single, _ = s.db.(*redis.Client)
 	if err := s.greet(ctx); err != nil {
