@@ -8,8 +8,7 @@ func root() *cobra.Command {
 		Short:         "The front door for MCP servers: sign-in with Microsoft Entra ID, rules, audit",
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 	}
-	cmd.AddCommand(dev(), serve(), check())
+	cmd.AddCommand(dev(), serve(), check(), tenant())
 	return cmd
 }

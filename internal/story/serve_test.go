@@ -1,6 +1,9 @@
 package story
 
 import (
+	"crypto/tls"
+	"crypto/x509"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -68,5 +71,33 @@ servers:
 	}
 	if strings.Contains(first.output.String(), entratest.GenkanSecret) {
 		t.Error("the log holds the client secret")
+	}
+}
+
+// The dev tenant alone, over https: what its authority vouches for is believed once the authority is.
+func TestTenantServesHTTPSThatItsAuthorityVouchesFor(t *testing.T) {
+	ca := filepath.Join(t.TempDir(), "ca")
+	port := freePort(t)
+	p := start(t, exec.Command(binary, "tenant", "--https", "--listen", "127.0.0.1:"+port, "--ca", ca))
+	if !strings.Contains(p.output.String(), "SSL_CERT_FILE="+filepath.Join(ca, "ca.pem")) {
+		t.Errorf("it does not say how to trust it:\n%s", p.output)
+	}
+	trusted := x509.NewCertPool()
+	pem, err := os.ReadFile(filepath.Join(ca, "ca.pem"))
+	if err != nil || !trusted.AppendCertsFromPEM(pem) {
+		t.Fatalf("no authority: %v", err)
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}}}
+	t.Cleanup(client.CloseIdleConnections)
+	resp, err := client.Get("https://localhost:" + port + "/contoso.example/v2.0/.well-known/openid-configuration")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("discovery answers %d", resp.StatusCode)
+	}
+	if info, err := os.Stat(filepath.Join(ca, "ca-key.pem")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the authority's key: %v, %v; want mode 0600", info.Mode(), err)
 	}
 }
