@@ -2,7 +2,6 @@ package entra
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -18,8 +17,7 @@ type answers struct {
 	now    func() time.Time
 	flight singleflight.Group
 
-	mu         sync.Mutex
-	young, old map[string]answer
+	kept *recent[string, answer]
 }
 
 type answer struct {
@@ -28,12 +26,12 @@ type answer struct {
 }
 
 func newAnswers(now func() time.Time) *answers {
-	return &answers{now: now, young: map[string]answer{}}
+	return &answers{now: now, kept: newRecent[string, answer](answersAtMost)}
 }
 
 // get returns an answer no older than age, and how old it is. Callers at the same time share one request.
 func (a *answers) get(ctx context.Context, key string, age time.Duration, ask func(context.Context) ([]byte, error)) ([]byte, time.Duration, error) {
-	if known, ok := a.find(key); ok && a.now().Sub(known.fetched) < age {
+	if known, ok := a.kept.get(key); ok && a.now().Sub(known.fetched) < age {
 		return known.body, a.now().Sub(known.fetched), nil
 	}
 	result := a.flight.DoChan(key, func() (any, error) {
@@ -41,7 +39,7 @@ func (a *answers) get(ctx context.Context, key string, age time.Duration, ask fu
 		defer cancel()
 		body, err := ask(ctx)
 		if err == nil && age > 0 && len(body) <= answerLimit {
-			a.keep(key, answer{body: body, fetched: a.now()})
+			a.kept.put(key, answer{body: body, fetched: a.now()})
 		}
 		return body, err
 	})
@@ -52,23 +50,4 @@ func (a *answers) get(ctx context.Context, key string, age time.Duration, ask fu
 		body, _ := r.Val.([]byte)
 		return body, 0, r.Err
 	}
-}
-
-func (a *answers) find(key string) (answer, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if known, ok := a.young[key]; ok {
-		return known, true
-	}
-	known, ok := a.old[key]
-	return known, ok
-}
-
-func (a *answers) keep(key string, fresh answer) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.young) >= answersAtMost {
-		a.old, a.young = a.young, map[string]answer{}
-	}
-	a.young[key] = fresh
 }

@@ -3,6 +3,7 @@ package entra
 import (
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4/json"
@@ -54,12 +55,9 @@ type seconds int64
 
 // UnmarshalJSON reads a whole number within the years that time.Time can say.
 func (s *seconds) UnmarshalJSON(raw []byte) error {
-	var n int64
-	if err := json.Unmarshal(raw, &n); err != nil {
-		return err
-	}
-	if n < 0 || n > 253402300799 {
-		return errors.New("a date out of range")
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil || n < 0 || n > 253402300799 {
+		return errors.New("not a date")
 	}
 	*s = seconds(n)
 	return nil
@@ -70,10 +68,9 @@ type audience []string
 
 // UnmarshalJSON reads a string or a list of strings.
 func (a *audience) UnmarshalJSON(raw []byte) error {
-	var one string
-	if json.Unmarshal(raw, &one) == nil {
-		*a = audience{one}
-		return nil
+	if len(raw) > 0 && raw[0] == '"' {
+		*a = make(audience, 1)
+		return json.Unmarshal(raw, &(*a)[0])
 	}
 	var list []string
 	if err := json.Unmarshal(raw, &list); err != nil {

@@ -1,6 +1,7 @@
 package entra
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -46,6 +47,7 @@ type Client struct {
 	verifier *Verifier // of access tokens for this application
 	idTokens *Verifier // of ID tokens for this application
 	tokens   *tokenCache
+	callers  *recent[[sha256.Size]byte, caller] // what assertions say
 }
 
 // NewClient checks the configuration and reports every mistake in it. It does not talk to Entra yet.
@@ -60,7 +62,7 @@ func NewClient(config ClientConfig) (*Client, error) {
 	}
 	client := &Client{
 		config: config, source: source, http: newHTTPClient(config.Cloud, config.HTTPClient, config.Now),
-		tokens: newTokenCache(config.Now),
+		tokens: newTokenCache(config.Now), callers: newRecent[[sha256.Size]byte, caller](seenAtMost),
 	}
 	if config.Groups == nil && !config.IgnoreGroups {
 		if config.Groups, err = client.Graph(GraphConfig{}); err != nil {

@@ -85,11 +85,11 @@ func (g *Graph) Me(ctx context.Context, a Assertion) (Profile, time.Duration, er
 // Get reads a path of Graph, such as /me/messages?$top=5, into a value as encoding/json does. It returns how old the
 // answer is: answers are kept for each person apart, no longer than GraphConfig.ReadAge.
 func (g *Graph) Get(ctx context.Context, a Assertion, path string, into any) (time.Duration, error) {
-	parsed, refusal := parseToken(a.Token.Reveal())
-	if refusal != nil {
-		return 0, fmt.Errorf("ask Microsoft Graph: %w", refusal)
+	who, _, err := g.obo.client.callerOf(a.Token)
+	if err != nil {
+		return 0, fmt.Errorf("ask Microsoft Graph: %w", err)
 	}
-	key := "get\x00" + parsed.claims.Tenant + "/" + parsed.claims.Object + "\x00" + path
+	key := "get\x00" + who.person + "\x00" + path
 	body, age, err := g.answers.get(ctx, key, g.readAge, func(ctx context.Context) ([]byte, error) {
 		return g.send(ctx, a, http.MethodGet, path, nil)
 	})

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/AzureAD/microsoft-authentication-library-for-go/apps/confidential"
 
@@ -148,12 +149,11 @@ func (o *OnBehalfOf) Forget(session string) { o.client.tokens.forget(sessionKey(
 
 func (o *OnBehalfOf) request(a Assertion, challenge string) (tokenRequest, error) {
 	const op = "exchange token"
-	parsed, refusal := parseToken(a.Token.Reveal())
-	if refusal != nil {
-		return tokenRequest{}, fmt.Errorf("%s: %w", op, refusal)
+	c, hash, err := o.client.callerOf(a.Token)
+	if err != nil {
+		return tokenRequest{}, fmt.Errorf("%s: %w", op, err)
 	}
-	c := parsed.claims
-	if c.kind() == policy.Application {
+	if c.kind == policy.Application {
 		if o.config.Applications == ServeApplicationsAsMyself {
 			return o.client.applicationRequest(o.resource, challenge), nil
 		}
@@ -162,19 +162,43 @@ func (o *OnBehalfOf) request(a Assertion, challenge string) (tokenRequest, error
 			Remedy: "Entra exchanges people's tokens only: sign in as a person, or configure an application credential for such callers.",
 		})
 	}
-	if c.Expiry != nil && !o.client.config.Now().Before(expiryOf(c)) {
+	if !c.expires.IsZero() && !o.client.config.Now().Before(c.expires) {
 		return tokenRequest{}, &Error{Op: op, Reason: Ended, Cause: ErrAssertionEnded, Remedy: "Refresh the sign-in, and exchange its new token."}
 	}
-	hash := sha256.Sum256([]byte(a.Token.Reveal()))
 	fingerprint := base64.RawURLEncoding.EncodeToString(hash[:]) + challenge
 	who := "token\x00" + fingerprint + "\x00"
 	if a.Session != "" {
-		who = sessionKey(a.Session) + c.Tenant + "/" + c.Object + "\x00"
+		who = sessionKey(a.Session) + c.person + "\x00"
 	}
 	return tokenRequest{
 		key: who + strings.Join(o.config.Scopes, " "), fingerprint: fingerprint, anew: challenge != "",
 		ask: func(ctx context.Context) (Token, error) { return o.ask(ctx, a.Token, challenge) },
 	}, nil
+}
+
+// caller is what an assertion says about whom it is for. Nobody decides by it: Entra does.
+type caller struct {
+	kind    policy.Kind
+	person  string // tenant and object ID
+	expires time.Time
+}
+
+// callerOf reads an assertion, or remembers what it read.
+func (c *Client) callerOf(token Token) (caller, [sha256.Size]byte, error) {
+	hash := sha256.Sum256([]byte(token.Reveal()))
+	if known, ok := c.callers.get(hash); ok {
+		return known, hash, nil
+	}
+	parsed, refusal := parseToken(token.Reveal())
+	if refusal != nil {
+		return caller{}, hash, refusal
+	}
+	fresh := caller{kind: parsed.claims.kind(), person: parsed.claims.Tenant + "/" + parsed.claims.Object}
+	if parsed.claims.Expiry != nil {
+		fresh.expires = expiryOf(parsed.claims)
+	}
+	c.callers.put(hash, fresh)
+	return fresh, hash, nil
 }
 
 func sessionKey(session string) string { return "session\x00" + session + "\x00" }

@@ -27,8 +27,8 @@ type tokenCache struct {
 	now    func() time.Time
 	flight singleflight.Group
 
-	mu         sync.Mutex
-	young, old map[string]*cachedToken
+	kept *recent[string, *cachedToken]
+	mu   sync.Mutex // guards what the entries hold
 }
 
 type cachedToken struct {
@@ -51,7 +51,7 @@ type tokenRequest struct {
 }
 
 func newTokenCache(now func() time.Time) *tokenCache {
-	return &tokenCache{now: now, young: map[string]*cachedToken{}}
+	return &tokenCache{now: now, kept: newRecent[string, *cachedToken](tokensAtMost)}
 }
 
 func (c *tokenCache) get(ctx context.Context, r tokenRequest) (Token, error) {
@@ -71,9 +71,10 @@ func (c *tokenCache) get(ctx context.Context, r tokenRequest) (Token, error) {
 func (c *tokenCache) look(r tokenRequest) (token Token, err error, known bool) { //nolint:revive // the error is data here
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now, entry := c.now(), c.find(r.key)
+	now := c.now()
+	entry, ok := c.kept.get(r.key)
 	switch {
-	case entry == nil:
+	case !ok:
 		return Token{}, nil, false
 	case entry.failure != nil:
 		return Token{}, entry.failure, entry.failedFor == r.fingerprint && now.Before(entry.until)
@@ -115,8 +116,8 @@ func (c *tokenCache) acquire(ctx context.Context, r tokenRequest) (Token, error)
 func (c *tokenCache) arrivedSince(began time.Time, key string) (Token, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	entry := c.find(key)
-	if entry == nil || entry.failure != nil || entry.renewing || began.After(entry.renewAt) {
+	entry, ok := c.kept.get(key)
+	if !ok || entry.failure != nil || entry.renewing || began.After(entry.renewAt) {
 		return Token{}, false
 	}
 	return entry.token, true
@@ -125,18 +126,19 @@ func (c *tokenCache) arrivedSince(began time.Time, key string) (Token, bool) {
 func (c *tokenCache) keep(r tokenRequest, token Token, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	now, entry := c.now(), c.find(r.key)
+	now := c.now()
+	entry, ok := c.kept.get(r.key)
 	switch reason := reasonOf(err); {
 	case err == nil:
 		life := token.expires.Sub(now)
-		c.put(r.key, &cachedToken{token: token, renewAt: token.expires.Add(-min(renewBefore, life/2))})
-	case reason == Unavailable && entry != nil && entry.failure == nil:
+		c.kept.put(r.key, &cachedToken{token: token, renewAt: token.expires.Add(-min(renewBefore, life/2))})
+	case reason == Unavailable && ok && entry.failure == nil:
 		entry.renewing, entry.renewAt = false, now.Add(min(patience(err)+leastLife, patienceAtMost))
 	case reason == Unavailable:
-		c.put(r.key, &cachedToken{failure: err, failedFor: r.fingerprint, until: now.Add(patience(err))})
+		c.kept.put(r.key, &cachedToken{failure: err, failedFor: r.fingerprint, until: now.Add(patience(err))})
 	default:
 		// A definite "no" also ends what was there: it must not outlive a withdrawn consent or a disabled account.
-		c.put(r.key, &cachedToken{failure: err, failedFor: r.fingerprint, until: now.Add(refusedFor)})
+		c.kept.put(r.key, &cachedToken{failure: err, failedFor: r.fingerprint, until: now.Add(refusedFor)})
 	}
 }
 
@@ -157,36 +159,7 @@ func reasonOf(err error) Reason {
 	return ""
 }
 
-// find returns what is kept, and keeps it young. The caller holds mu.
-func (c *tokenCache) find(key string) *cachedToken {
-	if entry, ok := c.young[key]; ok {
-		return entry
-	}
-	entry, ok := c.old[key]
-	if !ok {
-		return nil
-	}
-	c.put(key, entry)
-	return entry
-}
-
-// put keeps an entry; when the young generation is full it becomes the old one. The caller holds mu.
-func (c *tokenCache) put(key string, entry *cachedToken) {
-	if _, ok := c.young[key]; !ok && len(c.young) >= tokensAtMost {
-		c.old, c.young = c.young, map[string]*cachedToken{}
-	}
-	c.young[key] = entry
-}
-
 // forget drops everything whose key starts so.
 func (c *tokenCache) forget(prefix string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, generation := range []map[string]*cachedToken{c.young, c.old} {
-		for key := range generation {
-			if strings.HasPrefix(key, prefix) {
-				delete(generation, key)
-			}
-		}
-	}
+	c.kept.forget(func(key string) bool { return strings.HasPrefix(key, prefix) })
 }

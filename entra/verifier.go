@@ -2,6 +2,7 @@ package entra
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net/http"
@@ -18,6 +19,7 @@ const (
 	defaultSkew = time.Minute
 	mostSkew    = 5 * time.Minute
 	tokenLimit  = 32 << 10 // a token with 200 groups has about a third of that
+	seenAtMost  = 4096     // tokens per generation, of about two kilobytes each
 )
 
 // Callers says on whose behalf a token may speak.
@@ -78,12 +80,20 @@ type Verified struct {
 	ID       string    // Entra's name for the token (claim "uti"), for finding it in Entra's logs
 }
 
+// seenToken is a token whose signature was found good. Bad ones are never remembered, so strangers can't fill the
+// memory.
+type seenToken struct {
+	claims *claims
+	key    signingKey
+	keyID  string
+}
+
 // Verifier checks access tokens of Entra. It is safe for concurrent use.
 type Verifier struct {
 	config VerifierConfig
 	keys   *keySet
 	checks []check
-	seen   *seenTokens
+	seen   *recent[[sha256.Size]byte, *seenToken]
 	now    func() time.Time
 	skew   int64
 }
@@ -106,7 +116,7 @@ func (c VerifierConfig) verifier(client *http.Client) *Verifier {
 	v := &Verifier{
 		config: c, now: c.Now, skew: int64(c.Skew / time.Second),
 		keys: newKeySet(c.Cloud, authority, client, c.Now),
-		seen: newSeenTokens(),
+		seen: newRecent[[sha256.Size]byte, *seenToken](seenAtMost),
 	}
 	v.checks = v.accessChecks()
 	return v
@@ -176,8 +186,8 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Verified, error) 
 // signed returns what a token says whose signature is good. A token seen before costs one hash instead of one RSA
 // operation, but its key must still be Entra's, and all other checks are made again.
 func (v *Verifier) signed(ctx context.Context, token string) (*claims, error) {
-	hash, known := v.seen.find(token)
-	if known != nil {
+	hash := sha256.Sum256([]byte(token))
+	if known, ok := v.seen.get(hash); ok {
 		keys, err := v.keys.find(ctx, known.keyID)
 		if err == nil && slices.ContainsFunc(keys, known.key.same) {
 			return known.claims, nil
@@ -191,7 +201,7 @@ func (v *Verifier) signed(ctx context.Context, token string) (*claims, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.seen.add(hash, &seenToken{claims: parsed.claims, key: key, keyID: parsed.keyID})
+	v.seen.put(hash, &seenToken{claims: parsed.claims, key: key, keyID: parsed.keyID})
 	return parsed.claims, nil
 }
 
