@@ -2,6 +2,7 @@ package authserver_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,8 +15,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"crypto/rand"
 
 	"github.com/genkan-mcp/genkan/internal/audit"
 	"github.com/genkan-mcp/genkan/internal/authserver"
@@ -186,6 +185,7 @@ func newHouse(t *testing.T, change ...func(*authserver.Config)) *house {
 	for _, c := range change {
 		c(&config)
 	}
+	h.URL = config.Issuer
 	if h.auth, err = authserver.New(config); err != nil {
 		t.Fatal(err)
 	}
@@ -478,4 +478,11 @@ func (h *house) wantClientError(u *url.URL, what string, code oauth.Code) {
 		u.Query().Get("state") != "client-state" || u.Query().Get("iss") != h.URL || u.Query().Has("code") {
 		h.t.Errorf("%s: want %s at the client's redirect, got %s", what, code, u)
 	}
+}
+
+// serve asks the handler without a connection, for addresses that this machine does not have.
+func serve(h *house, method, path string) *http.Response {
+	w := httptest.NewRecorder()
+	h.auth.Handler().ServeHTTP(w, httptest.NewRequest(method, path, nil))
+	return w.Result()
 }
