@@ -20,6 +20,8 @@ func Contoso() Directory {
 		{Name: "genkan-host", ClientID: SystemIdentityID, PrincipalID: SystemIdentityPrincipal, Managed: true},
 		{Name: "genkan-identity", ClientID: UserIdentityID, PrincipalID: UserIdentityPrincipal, Managed: true},
 	}, microsoftApps()...)
+	graph := d.client(GraphID)
+	graph.Assignments = []Assignment{{To: GenkanID, Role: "User.Read.All"}, {To: GenkanID, Role: "GroupMember.Read.All"}}
 	d.Indexes = []Index{handbook()}
 	d.Consents = []Consent{
 		{Client: GenkanID, Resource: GenkanID, Person: everybody, Scopes: []string{GenkanScope}},

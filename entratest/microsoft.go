@@ -54,8 +54,5 @@ func graphApp() App {
 			{ID: "8e8e4742-1d95-4f68-9d56-6ee75648c72a", Value: "DelegatedPermissionGrant.ReadWrite.All", Applications: true, NoPeople: true},
 			{ID: "06b708a9-e830-4db3-a914-8e69da51d44f", Value: "AppRoleAssignment.ReadWrite.All", Applications: true, NoPeople: true},
 		},
-		Assignments: []Assignment{
-			{To: GenkanID, Role: "User.Read.All"}, {To: GenkanID, Role: "GroupMember.Read.All"},
-		},
 	}
 }
