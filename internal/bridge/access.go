@@ -157,16 +157,25 @@ func (a *access) refreshStored(ctx context.Context, r *record) error {
 	case err == nil:
 		return a.keep(ctx, next)
 	case errors.Is(err, errSignInEnded):
-		a.log.Info("the sign-in has ended", "server", r.Server, "why", err)
-		ended := *r
-		ended.AccessToken, ended.RefreshToken, ended.State = "", "", nil
-		a.current.Store(&ended)
+		a.forget(ctx, r, err)
 		return nil // the server answers 401, and the person is asked
 	case r.alive(a.options.Now()):
 		a.log.Warn("could not refresh the token, and use the old one while it lasts", "server", r.Server, "why", err)
 		return nil
 	}
 	return err
+}
+
+// forget drops the tokens of a sign-in that has ended, so that nobody tries them again, and keeps what the next
+// sign-in can use.
+func (a *access) forget(ctx context.Context, r *record, why error) {
+	a.log.Info("the sign-in has ended", "server", r.Server, "why", why)
+	ended := *r
+	ended.AccessToken, ended.RefreshToken, ended.State = "", "", nil
+	if err := a.keep(ctx, &ended); err != nil {
+		a.log.Warn("could not store that the sign-in has ended", "why", err)
+		a.current.Store(&ended)
+	}
 }
 
 // keep stores a record and makes it the current one.
@@ -231,7 +240,7 @@ func (a *access) renewSilently(ctx context.Context, c *challenge, stored *record
 	}
 	next, err := a.refresh(ctx, stored)
 	if errors.Is(err, errSignInEnded) {
-		a.log.Info("the sign-in has ended", "server", stored.Server, "why", err)
+		a.forget(ctx, stored, err)
 		return false, nil
 	}
 	if err != nil {

@@ -197,3 +197,7 @@ h1 { font-size: 1.5rem }
 </body>
 </html>
 `
+
+// UsualPort is the port to which the browser comes back from a server's sign-in when nothing else was chosen and
+// the port is free: what to name in the registration of a client.
+func UsualPort(server string) int { return usualPort(server, nil) }

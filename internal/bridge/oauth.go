@@ -195,7 +195,10 @@ func (r *record) config(t *target) *oauth2.Config {
 // §5.1), and a refresh token lives on (§6).
 func (r *record) with(token *oauth2.Token, now time.Time) *record {
 	next := *r
-	next.AccessToken, next.Issued, next.Expires = token.AccessToken, now, token.Expiry
+	next.AccessToken, next.Issued, next.Expires = token.AccessToken, now, time.Time{}
+	if !token.Expiry.IsZero() {
+		next.Expires = now.Add(time.Until(token.Expiry)) // by our clock
+	}
 	if token.RefreshToken != "" {
 		next.RefreshToken = token.RefreshToken
 	}
