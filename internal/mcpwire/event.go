@@ -64,14 +64,15 @@ func (e *eventReader) event() (event Event, data int, odd bool) {
 	return event, data, odd
 }
 
-// written writes the event again, with other data where the first of its data was.
+// written writes the event again, with other data where the first of its data was. One that was not ended by an
+// empty line isn't now.
 func (e *eventReader) written(data []byte) []byte {
 	var b []byte
 	done := false
 	for _, s := range e.lines {
 		line := bytes.TrimRight(s.of(e.held), "\r\n")
 		if len(line) == 0 {
-			continue
+			return append(b, '\n')
 		}
 		f := parseLine(line)
 		switch name := string(f.name); {
@@ -84,5 +85,5 @@ func (e *eventReader) written(data []byte) []byte {
 			b = append(append(b, line...), '\n')
 		}
 	}
-	return append(b, '\n')
+	return b
 }

@@ -33,8 +33,6 @@ type Filter struct {
 	Limit int
 	// Problem, when set, is told of every event that was removed because it isn't one well-formed message.
 	Problem func(error)
-
-	scratch []byte
 }
 
 const (
@@ -78,9 +76,12 @@ func (f *Filter) JSON(body []byte) ([]byte, error) {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return body, nil
 	}
-	out, _, err := f.message(body)
-	if err != nil {
+	out, changed, err := f.message(body)
+	switch {
+	case err != nil:
 		return nil, fmt.Errorf("filter answer: %w", err)
+	case !changed:
+		return body, nil
 	}
 	return out, nil
 }
@@ -113,32 +114,23 @@ func (f *Filter) edit(e Event) (Verdict, []byte) {
 	return Replace, told.Body()
 }
 
-// located is where the parts of an answer are, in its one spelling.
-type located struct {
-	text   []byte
-	id     ID
-	result span
-}
-
 // message filters one message, or a batch of them (revision 2025-03-26 lets servers batch).
 func (f *Filter) message(data []byte) (out []byte, changed bool, err error) {
-	s := scanner{src: data, dst: f.scratch[:0], most: answerDepth}
-	defer func() { f.keep(s.dst) }()
+	s := scanner{src: data, most: answerDepth, mute: true}
 	if err := s.begin(); err != nil {
 		return nil, false, err
 	}
 	if s.next() != '[' {
 		return f.single(&s)
 	}
-	var elements [][]byte
+	var elements []span
 	err = s.array(func() error {
-		from := s.pos
 		s.space()
-		if err := s.value(); err != nil {
-			return err
-		}
-		elements = append(elements, data[from:s.pos])
-		return nil
+		element := span{from: s.pos}
+		err := s.value()
+		element.to = s.pos
+		elements = append(elements, element)
+		return err
 	})
 	if err == nil {
 		err = s.end()
@@ -149,67 +141,51 @@ func (f *Filter) message(data []byte) (out []byte, changed bool, err error) {
 	return f.batch(data, elements)
 }
 
-func (f *Filter) batch(data []byte, elements [][]byte) (out []byte, changed bool, err error) {
+func (f *Filter) batch(data []byte, elements []span) (out []byte, changed bool, err error) {
 	out = append(out, '[')
 	for i, element := range elements {
 		if i > 0 {
 			out = append(out, ',')
 		}
-		s := scanner{src: element, most: answerDepth}
-		if s.next() != '{' {
-			return nil, false, s.fail("has something in a batch that is not a message")
-		}
-		one, edited, err := f.single(&s)
+		one, edited, err := f.single(&scanner{src: element.of(data), most: answerDepth, mute: true})
 		if err != nil {
 			return nil, false, err
 		}
 		changed = changed || edited
 		out = append(out, one...)
 	}
-	if !changed {
-		return data, false, nil
-	}
-	return append(out, ']'), true, nil
-}
-
-// keep saves the scratch for the next event, unless it grew large: streams are many and idle.
-func (f *Filter) keep(scratch []byte) {
-	if f.scratch = nil; cap(scratch) <= 4<<10 {
-		f.scratch = scratch
-	}
+	return append(out, ']'), changed, nil
 }
 
 func (f *Filter) single(s *scanner) (out []byte, changed bool, err error) {
 	if s.next() != '{' {
-		return nil, false, s.fail("is not an object")
+		return nil, false, s.fail("has something that is not a message")
 	}
-	at, err := locate(s)
+	id, result, err := locate(s)
 	if err != nil {
 		return nil, false, err
 	}
 	how := unknown
-	if f.Method != nil && at.id != "" {
-		how = treatmentOf(f.Method(at.id))
+	if f.Method != nil && id != "" {
+		how = treatmentOf(f.Method(id))
 	}
-	if how == untouched || at.result.to == 0 {
+	if how == untouched || result.to == 0 {
 		return s.src, false, nil
 	}
 	edit := resultEditor{visible: f.Visible, how: how}
-	edit.scanner = scanner{src: at.result.of(at.text), most: answerDepth}
-	edit.dst = make([]byte, 0, len(at.text)+len(privateScope))
-	edit.dst = append(edit.dst, at.text[:at.result.from]...)
+	edit.scanner = scanner{src: result.of(s.src), most: answerDepth}
+	edit.dst = append(make([]byte, 0, len(s.src)+len(privateScope)), s.src[:result.from]...)
 	if changed, err = edit.result(); err != nil || !changed {
 		return s.src, false, err
 	}
-	return append(edit.dst, at.text[at.result.to:]...), true, nil
+	return append(edit.dst, s.src[result.to:]...), true, nil
 }
 
-// locate finds the parts of an answer. It refuses what lenient parsers read differently from strict ones: a
-// part that is there twice, or under a name in another case.
-func locate(s *scanner) (located, error) {
-	var at located
+// locate finds the ID and the result of an answer. It refuses what lenient parsers read differently from strict
+// ones: a part that is there twice, or under a name in another case.
+func locate(s *scanner) (id ID, result span, err error) {
 	seen := 0
-	err := s.object(func(key []byte) error {
+	err = s.object(func(key []byte) error {
 		isID, isResult, bit := string(key) == "id", string(key) == "result", 1
 		for known := range strings.SplitSeq(envelopeKeys, " ") {
 			if bytes.EqualFold(key, []byte(known)) {
@@ -220,24 +196,31 @@ func locate(s *scanner) (located, error) {
 			}
 			bit <<= 1
 		}
-		raw, err := s.written(s.value)
+		s.space()
+		value := span{from: s.pos}
+		err := s.value()
+		value.to = s.pos
 		switch {
-		case err != nil:
 		case isID:
-			at.id = ID(raw.of(s.dst))
+			id = canonicalID(value.of(s.src))
 		case isResult:
-			at.result = raw
+			result = value
 		}
 		return err
 	})
 	if err == nil {
 		err = s.end()
 	}
-	if err != nil {
-		return located{}, err
+	return id, result, err
+}
+
+// canonicalID gives an ID the spelling that Message.ID has.
+func canonicalID(raw []byte) ID {
+	s := scanner{src: raw, most: 1}
+	if len(raw) > 6*maxID || s.value() != nil {
+		return ""
 	}
-	at.text = s.dst
-	return at, nil
+	return ID(s.dst)
 }
 
 // Shape says how the body of an answer is to be read.

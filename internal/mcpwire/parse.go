@@ -174,6 +174,7 @@ func (p *parser) params() error {
 		return p.refuse(`has "params" that are not an object`)
 	}
 	var err error
+	p.m.members = make([]member, 0, 4)
 	p.m.params, err = p.written(func() error { return p.object(p.param) })
 	return err
 }

@@ -26,6 +26,7 @@ type scanner struct {
 	twins  bool
 	keys   []span // keys of the open objects, innermost last; only when twins are refused
 	shared bool   // dst is the beginning of src
+	mute   bool   // nothing is written but the keys that somebody reads, and these only as long as they do
 }
 
 // span is a part of what the scanner wrote.
@@ -90,8 +91,18 @@ func (s *scanner) next() byte {
 	return s.src[s.pos]
 }
 
+// write writes one byte.
+func (s *scanner) write(c byte) {
+	if !s.mute {
+		s.dst = append(s.dst, c)
+	}
+}
+
 // copied takes src[from:pos] over as it is.
 func (s *scanner) copied(from int) {
+	if s.mute {
+		return
+	}
 	if s.shared && len(s.dst) == from {
 		s.dst = s.dst[:s.pos]
 		return
@@ -128,14 +139,14 @@ func (s *scanner) open() error {
 	if s.depth++; s.depth > s.most {
 		return s.refuse("nests objects or arrays deeper than %d", s.most)
 	}
-	s.dst = append(s.dst, s.src[s.pos])
+	s.write(s.src[s.pos])
 	s.pos++
 	return nil
 }
 
 func (s *scanner) shut() {
 	s.depth--
-	s.dst = append(s.dst, s.src[s.pos])
+	s.write(s.src[s.pos])
 	s.pos++
 }
 
@@ -153,7 +164,7 @@ func (s *scanner) object(member func(key []byte) error) error {
 			break
 		}
 		mark, content := s.separate(start)
-		key, err := s.key()
+		key, err := s.key(member != nil || s.twins)
 		if err != nil {
 			return err
 		}
@@ -164,6 +175,9 @@ func (s *scanner) object(member func(key []byte) error) error {
 		}
 		if err := s.member(member, key); err != nil {
 			return err
+		}
+		if s.mute {
+			s.dst = s.dst[:mark]
 		}
 		if more, err := s.more(mark, content, '}'); err != nil {
 			return err
@@ -180,7 +194,7 @@ func (s *scanner) object(member func(key []byte) error) error {
 func (s *scanner) separate(start int) (mark, content int) {
 	mark = len(s.dst)
 	if mark > start {
-		s.dst = append(s.dst, ',')
+		s.write(',')
 	}
 	return mark, len(s.dst)
 }
@@ -202,25 +216,27 @@ func (s *scanner) more(mark, content int, closing byte) (bool, error) {
 }
 
 // key reads a key and its colon. The span is without quotes.
-func (s *scanner) key() (span, error) {
+func (s *scanner) key(wanted bool) (span, error) {
 	if c := s.next(); c != '"' {
 		return span{}, s.fail("has %s where a key is expected", show(c))
 	}
-	at := len(s.dst)
-	if err := s.str(); err != nil {
+	mute, from, at := s.mute, s.pos, len(s.dst)
+	s.mute = mute && !wanted
+	err := s.str()
+	if s.mute = mute; err != nil {
 		return span{}, err
 	}
-	key := span{at + 1, len(s.dst) - 1}
 	if s.next() != ':' {
-		return span{}, s.fail("has no colon behind the key %s", quote(key.of(s.dst)))
+		return span{}, s.fail("has no colon behind the key %s", quote(s.src[from:s.pos]))
 	}
-	s.dst = append(s.dst, ':')
+	key := span{at + 1, len(s.dst) - 1}
+	s.write(':')
 	s.pos++
 	return key, nil
 }
 
 func (s *scanner) member(read func(key []byte) error, key span) error {
-	if read == nil {
+	if read == nil { // the key may not have been written
 		return s.value()
 	}
 	return read(key.of(s.dst))
@@ -347,19 +363,19 @@ func (s *scanner) number() error {
 	if s.digits() == 0 || s.src[whole] == '0' && s.pos > whole+1 {
 		return s.fail("has a number that is not one")
 	}
-	float := false
 	if s.at('.') {
 		s.pos++
-		if float = true; s.digits() == 0 {
+		if s.digits() == 0 {
 			return s.fail("has a number that is not one")
 		}
 	}
+	mantissa, exponent := s.src[whole:s.pos], false
 	if s.at('e') || s.at('E') {
 		s.pos++
 		if s.at('+') || s.at('-') {
 			s.pos++
 		}
-		if float = true; s.digits() == 0 {
+		if exponent = true; s.digits() == 0 {
 			return s.fail("has a number that is not one")
 		}
 	}
@@ -367,7 +383,7 @@ func (s *scanner) number() error {
 	if len(text) > maxNumber {
 		return s.refuse("has a number of more than %d characters: send it as a string", maxNumber)
 	}
-	if float && !representable(text) {
+	if exponent && !representable(text, mantissa) {
 		return s.refuse("has the number %s, which no program can hold: send it as a string", quote(text))
 	}
 	s.copied(from)
@@ -385,13 +401,9 @@ func (s *scanner) digits() int {
 }
 
 // representable says whether the number is neither too big nor too small for a float64.
-func representable(text []byte) bool {
+func representable(text, mantissa []byte) bool {
 	f, err := strconv.ParseFloat(string(text), 64)
-	if err != nil {
-		return false
-	}
-	mantissa, _, _ := bytes.Cut(bytes.ToLower(text), []byte("e"))
-	return f != 0 || !bytes.ContainsAny(mantissa, "123456789")
+	return err == nil && (f != 0 || !bytes.ContainsAny(mantissa, "123456789"))
 }
 
 // str reads a string and writes it in its one spelling: escapes only where JSON needs them.
@@ -447,11 +459,12 @@ func (s *scanner) escape() error {
 	c := s.src[s.pos+1]
 	switch c {
 	case '"', '\\', 'b', 'f', 'n', 'r', 't':
-		s.dst = append(s.dst, '\\', c)
+		s.write('\\')
+		s.write(c)
 		s.pos += 2
 		return nil
 	case '/':
-		s.dst = append(s.dst, '/')
+		s.write('/')
 		s.pos += 2
 		return nil
 	case 'u':
@@ -474,7 +487,9 @@ func (s *scanner) unicode() error {
 		}
 		s.pos += 6
 	}
-	s.dst = appendRune(s.dst, r)
+	if !s.mute {
+		s.dst = appendRune(s.dst, r)
+	}
 	return nil
 }
 

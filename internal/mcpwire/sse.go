@@ -45,6 +45,9 @@ func EditEvents(r io.ReadCloser, limit int, edit Edit) io.ReadCloser {
 // maxLines bounds the lines of one event, which cost more to remember than an empty one is long.
 const maxLines = 1 << 18
 
+// idle is what a stream may keep in memory while nothing comes.
+const idle = 4 << 10
+
 type eventReader struct {
 	src   io.ReadCloser
 	edit  Edit
@@ -129,12 +132,11 @@ func (e *eventReader) advance() {
 		return
 	}
 	for {
-		i := bytes.IndexAny(e.held[e.seen:], "\r\n")
-		if i < 0 {
+		to := e.lineEnd()
+		if to == 0 {
 			e.seen = len(e.held)
 			break
 		}
-		to := e.seen + i + 1
 		e.lines = append(e.lines, span{e.line, to})
 		blank := to == e.line+1
 		comment := e.held[e.line] == ':'
@@ -155,6 +157,18 @@ func (e *eventReader) advance() {
 	}
 }
 
+// lineEnd finds where the line ends, end and all; 0 when it doesn't. A CR only ever stands at the very end, and
+// the LF behind one was taken in with it.
+func (e *eventReader) lineEnd() int {
+	if i := bytes.IndexByte(e.held[e.seen:], '\n'); i >= 0 {
+		return e.seen + i + 1
+	}
+	if n := len(e.held); n > e.seen && e.held[n-1] == '\r' {
+		return n
+	}
+	return 0
+}
+
 // waitForMark drops a byte order mark at the beginning of a stream, on which clients disagree. It says
 // whether more bytes must come to tell.
 func (e *eventReader) waitForMark() bool {
@@ -169,8 +183,14 @@ func (e *eventReader) waitForMark() bool {
 
 // release lets bytes go and forgets the lines that they were made of.
 func (e *eventReader) release(b []byte) {
+	e.lines, e.fields = e.lines[:0], false
+	if len(e.out) == 0 && e.line == len(e.held) && cap(e.held) > idle {
+		e.out, e.held = b, nil // handed over, not copied
+		e.from, e.line, e.seen = 0, 0, 0
+		return
+	}
 	e.out = append(e.out, b...)
-	e.from, e.lines, e.fields = e.line, e.lines[:0], false
+	e.from = e.line
 }
 
 // compact forgets what was let go. Streams are many and idle: none keeps a large buffer.
@@ -179,7 +199,7 @@ func (e *eventReader) compact() {
 		return
 	}
 	by := e.from
-	if by == len(e.held) && cap(e.held) > 4<<10 {
+	if by == len(e.held) && cap(e.held) > idle {
 		e.held = nil
 	} else {
 		e.held = append(e.held[:0], e.held[by:]...)

@@ -89,7 +89,10 @@ func eventsOf(stream string, loose bool) []string {
 			data = append(data, strings.TrimPrefix(value, " "))
 		}
 	}
-	return append(all, strings.Join(data, "\n"))
+	if data != nil {
+		all = append(all, strings.Join(data, "\n"))
+	}
+	return all
 }
 
 func TestThreat24_NoFramingHidesAToolFromTheFilter(t *testing.T) {
