@@ -196,3 +196,39 @@ func TestEventsCanBeEdited(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// Clients disagree on a CR that no LF follows, and on nothing else about the ends of lines.
+func TestALoneCRBecomesCRLF(t *testing.T) {
+	for in, want := range map[string]string{
+		"data: {}\rid: 1\r\r":       "data: {}\r\nid: 1\r\n\r",
+		"data: {}\r\rdata: {}\n\n":  "data: {}\r\n\r\ndata: {}\n\n",
+		": x\rdata: {}\r\n\rid\n\n": ": x\r\ndata: {}\r\n\r\nid\n\n",
+	} {
+		for _, piece := range []int{0, 1, 3} {
+			if got := through(t, answering(), in, piece); got != want {
+				t.Errorf("%q in pieces of %d: got %q, want %q", in, piece, got, want)
+			}
+		}
+	}
+}
+
+func TestFieldsThatNobodyKnowsAreDropped(t *testing.T) {
+	for in, want := range map[string]string{
+		"Data: 1\ndata: 2\nx\n\n":       "data: 2\n\n",
+		"data : 1\n\n":                  "\n",
+		"\xef\xbb\xbfid: 1\ndata: 2\n\n": "id: 1\ndata: 2\n\n",
+		" data: 1\nid: 2\n\n":           "id: 2\n\n",
+	} {
+		if got := through(t, answering(), in, 0); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestAnEventOfTooManyLinesEndsTheStream(t *testing.T) {
+	read := 0
+	source := counted{strings.NewReader(strings.Repeat("x\n", 2<<20)), &read}
+	if _, err := io.ReadAll(answering().Events(io.NopCloser(source))); !errors.Is(err, mcpwire.ErrEventTooLarge) || read > 1<<20 {
+		t.Errorf("got %v after %d bytes", err, read)
+	}
+}
