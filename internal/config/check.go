@@ -1,20 +1,19 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"net"
+	"net/netip"
 	"net/url"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v4"
-
-	"github.com/genkan-mcp/genkan/policy"
-	"github.com/genkan-mcp/genkan/policy/condition"
 )
 
 // checker gathers mistakes, and knows on which line each key stands.
@@ -27,12 +26,22 @@ func (cfg *Config) fillDefaults() {
 	setDefault(&cfg.Listen, "127.0.0.1:8080")
 	setDefault(&cfg.Data, "data")
 	setDefault(&cfg.Entra.Cloud, "public")
+	setDefault(&cfg.Registration.Dynamic, "open")
 	setDefault(&cfg.Log.Level, "info")
 	setDefault(&cfg.Log.Format, "json")
+	if cfg.Keys.Vault == "" {
+		setDefault(&cfg.Keys.File, filepath.Join(cfg.Data, "genkan.key"))
+	}
+	if len(cfg.Store.Redis.Addresses) == 0 {
+		setDefault(&cfg.Store.SQLite, filepath.Join(cfg.Data, "genkan.db"))
+	}
 	for name, server := range cfg.Servers {
 		setDefault(&server.Title, name)
+		setDefault(&server.Mode, "facade")
 		setDefault(&server.Path, "/"+name+"/mcp")
-		setDefault(&server.Credential, "none")
+		setDefault(&server.Credential.Kind, "none")
+		setDefault(&server.Resource.ClientID, cfg.Entra.ClientID)
+		setDefault(&server.Resource.Scope, "access_as_user")
 		cfg.Servers[name] = server
 	}
 }
@@ -45,7 +54,11 @@ func setDefault(value *string, otherwise string) {
 
 func (c *checker) check(cfg *Config) {
 	c.checkAddresses(cfg)
+	c.checkProxies(cfg.Proxies)
+	c.checkState(cfg)
 	c.checkEntra(cfg.Entra)
+	c.checkTokens(cfg.Tokens)
+	c.checkClients(cfg)
 	c.oneOf("log.level", cfg.Log.Level, "debug", "info", "warn", "error")
 	c.oneOf("log.format", cfg.Log.Format, "json", "text")
 	if len(cfg.Servers) == 0 {
@@ -74,6 +87,69 @@ func (c *checker) checkAddresses(cfg *Config) {
 	c.checkListen("listen", cfg.Listen)
 	if cfg.Metrics.Listen != "" {
 		c.checkListen("metrics.listen", cfg.Metrics.Listen)
+	}
+	c.checkTLS(cfg)
+}
+
+// checkTLS keeps tokens from travelling in the clear: http is served on loopback only, unless a proxy ends TLS.
+func (c *checker) checkTLS(cfg *Config) {
+	encrypted := cfg.TLS.Certificate != ""
+	if encrypted != (cfg.TLS.Key != "") {
+		c.mistake("tls", "a certificate and its key belong together", "give both tls.certificate and tls.key")
+	}
+	host, _, err := net.SplitHostPort(cfg.Listen)
+	switch {
+	case encrypted && cfg.Proxies.EndTLS:
+		c.mistake("proxies.end_tls", "TLS ends in two places", "leave out tls, or end_tls")
+	case encrypted && strings.HasPrefix(cfg.PublicURL, "http:"):
+		c.mistake("public_url", "https is served, but the public address is http", "write https://")
+	case !encrypted && !cfg.Proxies.EndTLS && err == nil && !loopback(host):
+		c.mistake("listen", "http would be served to others in the clear", "give tls.certificate and tls.key, or say proxies.end_tls: true when a proxy ends TLS, or listen on 127.0.0.1")
+	}
+}
+
+func (c *checker) checkProxies(p Proxies) {
+	for i, cidr := range p.Trusted {
+		if _, err := netip.ParsePrefix(cidr); err != nil {
+			c.mistake(fmt.Sprintf("proxies.trusted[%d]", i), fmt.Sprintf("%q is no range of addresses", cidr), "write it like 10.0.0.0/8 or 192.0.2.7/32")
+		}
+	}
+	for i, origin := range p.Origins {
+		if u, err := url.Parse(origin); err != nil || u.Host == "" || u.Scheme+"://"+u.Host != origin {
+			c.mistake(fmt.Sprintf("proxies.origins[%d]", i), fmt.Sprintf("%q is no origin", origin), "write scheme://host[:port], and nothing after it")
+		}
+	}
+}
+
+// checkState looks at where sessions and keys lie.
+func (c *checker) checkState(cfg *Config) {
+	if cfg.Store.SQLite != "" && len(cfg.Store.Redis.Addresses) > 0 {
+		c.mistake("store", "there are two stores", "give sqlite or redis")
+	}
+	if len(cfg.Store.Redis.Addresses) == 0 && cfg.Store.Redis.Username+cfg.Store.Redis.Prefix+cfg.Store.Redis.Master != "" {
+		c.mistake("store.redis.addresses", "it is missing", "say where Redis is, such as [redis:6379]")
+	}
+	if cfg.Keys.File != "" && cfg.Keys.Vault != "" {
+		c.mistake("keys", "there are two", "give file or vault")
+	}
+	if u, err := url.Parse(cfg.Keys.Vault); cfg.Keys.Vault != "" && (err != nil || !vaultKey(u)) {
+		c.mistake("keys.vault", "it is no key of a Key Vault", "write it like https://NAME.vault.azure.net/keys/KEY")
+	}
+}
+
+func vaultKey(u *url.URL) bool {
+	secure := u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname())
+	return secure && regexp.MustCompile(`^/keys/[0-9A-Za-z-]{1,127}$`).MatchString(u.Path)
+}
+
+func (c *checker) checkTokens(t Tokens) {
+	for key, d := range map[string]time.Duration{"access": t.Access, "session": t.Session, "idle": t.Idle} {
+		if d < 0 || d > 0 && d < time.Minute {
+			c.mistake("tokens."+key, "it is too short", "give at least 1m")
+		}
+	}
+	if t.Access > 24*time.Hour {
+		c.mistake("tokens.access", "a stolen token would live for days", "give at most 24h: clients refresh by themselves")
 	}
 }
 
@@ -105,65 +181,6 @@ func (c *checker) checkEntra(e Entra) {
 	case given > 1:
 		c.mistake("entra.credential", fmt.Sprintf("there are %d", given), "give exactly one of managed_identity, workload_identity, certificate or secret")
 	}
-}
-
-func (c *checker) checkServer(name string, s Server, paths map[string]string) {
-	key := "servers." + name
-	if !regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`).MatchString(name) {
-		c.mistake(key, "the name can't stand in an address", "use lower-case letters, digits and dashes, at most 63")
-	}
-	u, err := url.Parse(s.URL)
-	switch {
-	case s.URL == "":
-		c.mistake(key+".url", "it is missing", "say where the MCP server listens, such as http://weather:8080/mcp")
-	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.User != nil || u.Fragment != "":
-		c.mistake(key+".url", "it is no web address", "write it like http://weather:8080/mcp, without user name or fragment")
-	}
-	if !regexp.MustCompile(`^(/[A-Za-z0-9._~-]+)+$`).MatchString(s.Path) || strings.Contains(s.Path, "/.") {
-		c.mistake(key+".path", fmt.Sprintf("%q is no plain path", s.Path), "start with a slash, end without one, and use letters, digits, dots and dashes")
-	}
-	if other, taken := paths[s.Path]; taken {
-		c.mistake(key+".path", "the server "+other+" has the same path", "give each server a path of its own")
-	}
-	paths[s.Path] = name
-	for _, reserved := range reservedPaths() {
-		if s.Path == reserved || strings.HasPrefix(s.Path, reserved+"/") {
-			c.mistake(key+".path", reserved+" is Genkan's own", "choose another path")
-		}
-	}
-	c.oneOf(key+".credential", s.Credential, "none", "identity")
-	for scope := range s.Scopes {
-		if scope == "" || strings.ContainsFunc(scope, func(r rune) bool { return r <= ' ' || r == '"' || r == '\\' || r > '~' }) {
-			c.mistake(key+".scopes", fmt.Sprintf("%q is no scope", scope), "use printable ASCII without spaces, quotes and backslashes")
-		}
-	}
-	c.checkRules(key, s.Rules)
-}
-
-func (c *checker) checkRules(key string, rules []policy.Rule) {
-	compiler, err := condition.New(condition.Config{})
-	if err != nil {
-		c.mistake(key+".rules", "conditions can't be compiled: "+err.Error(), "report it: this is a mistake of Genkan's")
-		return
-	}
-	_, err = policy.Compile(rules, compiler.Compile)
-	var mistakes policy.Mistakes
-	if !errors.As(err, &mistakes) {
-		return
-	}
-	for _, m := range mistakes {
-		at := fmt.Sprintf("%s.rules[%d]", key, m.Rule)
-		if m.Field != "" {
-			at += "." + m.Field
-		}
-		c.mistake(at, m.Problem, m.Remedy)
-	}
-}
-
-// reservedPaths are the addresses that no server may take.
-func reservedPaths() []string {
-	return []string{"/authorize", "/consent", "/callback", "/token", "/register", "/revoke", "/introspect", "/jwks",
-		"/.well-known", "/console", "/healthz", "/readyz", "/assets"}
 }
 
 func (c *checker) guid(key, value, where string) {

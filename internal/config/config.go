@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/genkan-mcp/genkan/internal/secret"
-	"github.com/genkan-mcp/genkan/policy"
 )
 
 // Config is everything that a user may say. Load returns it with all defaults filled in.
@@ -15,16 +14,80 @@ type Config struct {
 	PublicURL string `yaml:"public_url"`
 	// Listen is the address to listen on, host:port. Default: 127.0.0.1:8080.
 	Listen string `yaml:"listen"`
+	// TLS says how https is served. Without it http is, and only on loopback or behind a proxy.
+	TLS TLS `yaml:"tls"`
+	// Proxies says which proxies stand in front.
+	Proxies Proxies `yaml:"proxies"`
 	// Data is the folder for the store, the key file and the audit log. Default: "data".
 	Data string `yaml:"data"`
+	// Store says where sessions are kept. Default: SQLite in Data.
+	Store Store `yaml:"store"`
+	// Keys says what wraps the keys under which tokens are sealed. Default: a key file in Data.
+	Keys Keys `yaml:"keys"`
 	// Entra says which tenant vouches for people, and as whom Genkan asks it.
 	Entra Entra `yaml:"entra"`
+	// Tokens says how long sessions and their tokens live.
+	Tokens Tokens `yaml:"tokens"`
+	// Clients are MCP clients that need not register.
+	Clients []Client `yaml:"clients"`
+	// Registration says how other clients become known.
+	Registration Registration `yaml:"registration"`
 	// Servers are the MCP servers behind the door, by name.
 	Servers map[string]Server `yaml:"servers"`
+	// Audit says where events are written.
+	Audit Audit `yaml:"audit"`
 	// Log shapes the log on standard error.
 	Log Log `yaml:"log"`
 	// Metrics serves Prometheus metrics on a listener of its own.
 	Metrics Metrics `yaml:"metrics"`
+}
+
+// TLS says how https is served.
+type TLS struct {
+	// Certificate and Key are PEM files, read anew when they change.
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+}
+
+// Proxies says which proxies stand in front, and what they do.
+type Proxies struct {
+	// EndTLS says that a proxy serves https in front of Genkan, which then listens for http anywhere.
+	EndTLS bool `yaml:"end_tls"`
+	// Trusted are the addresses (CIDR) whose X-Forwarded-For is believed.
+	Trusted []string `yaml:"trusted"`
+	// Hosts are further Host headers that lead here.
+	Hosts []string `yaml:"hosts"`
+	// Origins are web pages elsewhere that may call servers, as scheme://host[:port].
+	Origins []string `yaml:"origins"`
+}
+
+// Store holds at most one place.
+type Store struct {
+	// SQLite is a file. Default: genkan.db in the data folder.
+	SQLite string `yaml:"sqlite"`
+	// Redis is a Redis or Valkey that several replicas share.
+	Redis Redis `yaml:"redis"`
+}
+
+// Redis says where Redis is.
+type Redis struct {
+	Addresses []string    `yaml:"addresses"` // one server, nodes of a cluster, or sentinels
+	Username  string      `yaml:"username"`
+	Password  secret.Text `yaml:"password"`
+	DB        int         `yaml:"db"`
+	TLS       bool        `yaml:"tls"`
+	Prefix    string      `yaml:"prefix"` // of every key; "genkan"
+	Cluster   bool        `yaml:"cluster"`
+	Master    string      `yaml:"master"`   // its name, behind sentinels
+	Replicas  int         `yaml:"replicas"` // how many must have a change before it counts
+}
+
+// Keys says what wraps the keys under which tokens are sealed.
+type Keys struct {
+	// File is a file that only Genkan can read. Default: genkan.key in the data folder.
+	File string `yaml:"file"`
+	// Vault is the address of a key in Azure Key Vault: https://NAME.vault.azure.net/keys/KEY.
+	Vault string `yaml:"vault"`
 }
 
 // Entra is the app registration that stands for Genkan in one tenant.
@@ -54,22 +117,20 @@ type Credential struct {
 	WorkloadIdentity string `yaml:"workload_identity"`
 }
 
-// Server is one MCP server behind the door.
-type Server struct {
-	// Title is what people read on the consent page. Default: the server's name.
-	Title string `yaml:"title"`
-	// Description is one sentence for the consent page.
-	Description string `yaml:"description"`
-	// URL is the upstream's streamable HTTP address.
-	URL string `yaml:"url"`
-	// Path is where the server stands under PublicURL. Default: "/NAME/mcp".
-	Path string `yaml:"path"`
-	// Scopes are the scopes of the server beside "mcp", each with a sentence for the consent page.
-	Scopes map[string]string `yaml:"scopes"`
-	// Credential is what the door shows the upstream: "none" (default) or "identity".
-	Credential string `yaml:"credential"`
-	// Rules say who may use what. Without a rule that allows it, nothing may be used.
-	Rules []policy.Rule `yaml:"rules"`
+// Tokens says how long sessions and their tokens live.
+type Tokens struct {
+	// Access is the life of an access token. Default: 1h.
+	Access time.Duration `yaml:"access"`
+	// Session is the absolute end of a session. Default: 720h (30 days).
+	Session time.Duration `yaml:"session"`
+	// Idle ends a session that nobody refreshes for so long. Default: Session.
+	Idle time.Duration `yaml:"idle"`
+}
+
+// Audit says where events are written, beside the file in the data folder.
+type Audit struct {
+	// Stdout also writes events to standard output, for a log collector.
+	Stdout bool `yaml:"stdout"`
 }
 
 // Log shapes the log.

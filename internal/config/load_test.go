@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -33,7 +34,7 @@ func TestSmallestConfigurationLoadsWithDefaults(t *testing.T) {
 		t.Errorf("the secret was not taken from the environment")
 	}
 	weather := cfg.Servers["weather"]
-	got := []string{cfg.Listen, cfg.Data, cfg.Entra.Cloud, cfg.Log.Level, cfg.Log.Format, weather.Title, weather.Path, weather.Credential}
+	got := []string{cfg.Listen, cfg.Data, cfg.Entra.Cloud, cfg.Log.Level, cfg.Log.Format, weather.Title, weather.Path, weather.Credential.Kind}
 	want := []string{"127.0.0.1:8080", "data", "public", "info", "json", "weather", "/weather/mcp", "none"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -130,6 +131,81 @@ func TestTwoServersMayNotShareAPath(t *testing.T) {
 	_, err := config.Load("genkan.yaml", []byte(text), environment("ENTRA_SECRET", "x"))
 	if err == nil || !strings.Contains(err.Error(), "has the same path") {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestEveryKeyReachesItsField(t *testing.T) {
+	cfg, err := config.Load("genkan.yaml", []byte(full), environment("SECRET", "x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := cfg.Servers["files"]
+	got := []any{cfg.Store.Redis.Addresses[0], cfg.Tokens.Access, cfg.Clients[0].RedirectURIs[0], cfg.Registration.Documents.Allow[0],
+		files.Command.Run[0], files.Limits.Tool, cfg.Servers["search"].Credential.OnBehalfOf[0], cfg.Servers["old"].Credential.Header.Name,
+		cfg.Servers["graph"].Resource.Clients[0], cfg.Servers["graph"].Resource.ClientID}
+	want := []any{"redis:6379", 30 * time.Minute, "http://127.0.0.1/callback", "example.com",
+		"mcp-files", config.Rate{Count: 60, Per: time.Minute}, "https://search.azure.com/.default", "X-Api-Key",
+		"vscode", "00d88624-1111-2222-3333-444455556666"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("values (-want +got):\n%s", diff)
+	}
+}
+
+const full = `
+public_url: https://mcp.contoso.com
+listen: :8443
+tls: {certificate: cert.pem, key: key.pem}
+proxies: {trusted: [10.0.0.0/8], hosts: [inner.contoso.com], origins: ["https://chat.contoso.com"]}
+store: {redis: {addresses: ["redis:6379"], username: genkan, password: "${SECRET}", tls: true}}
+keys: {vault: "https://contoso.vault.azure.net/keys/genkan"}
+entra:
+  tenant: 6f89cf12-978b-4d23-ac18-9ef0c127cf87
+  client_id: 00d88624-1111-2222-3333-444455556666
+  credential: {managed_identity: system}
+tokens: {access: 30m, session: 240h}
+clients:
+  - {id: inspector, name: MCP Inspector, redirect_uris: ["http://127.0.0.1/callback"]}
+registration: {dynamic: token, token: "${SECRET}", documents: {allow: [example.com]}}
+servers:
+  search: {url: "http://search/mcp", credential: {on_behalf_of: ["https://search.azure.com/.default"]}}
+  old: {sse: "http://old/sse", credential: {header: {name: X-Api-Key, value: "${SECRET}"}}}
+  files: {command: {run: [mcp-files, --root, /srv], env: {LANG: C}}, limits: {tool: 60/m, streams: 4}}
+  graph: {url: "http://graph/mcp", mode: resource, resource: {clients: [vscode]}}
+audit: {stdout: true}
+metrics: {listen: "127.0.0.1:9090"}
+`
+
+// What would be unsafe is a mistake, each with a key that says where.
+func TestUnsafeConfigurationsAreMistakes(t *testing.T) {
+	for _, c := range []struct{ name, replace, with, key string }{
+		{"http for others", "tls: {certificate: cert.pem, key: key.pem}", "", "listen"},
+		{"half a certificate", "key: key.pem", "", "tls"},
+		{"two stores", "store: {", "store: {sqlite: x.db, ", "store"},
+		{"a vault over http", "https://contoso.vault", "http://contoso.vault", "keys.vault"},
+		{"an API key without a value", `value: "${SECRET}"`, `value: ""`, "servers.old.credential.header"},
+		{"a credential of two kinds", "{on_behalf_of:", "{application: x, on_behalf_of:", ""},
+		{"a command with a credential", "files: {command", "files: {credential: identity, command", "servers.files.credential"},
+		{"two ways to a server", "old: {sse", "old: {url: 'http://x/', sse", "servers.old"},
+		{"resource mode for everybody", "resource: {clients: [vscode]}", "resource: {}", "servers.graph.resource.clients"},
+		{"an endless access token", "access: 30m", "access: 9000h", "tokens.access"},
+		{"a token that registration does not use", "dynamic: token", "dynamic: open", "registration.token"},
+		{"a rate that is none", "60/m", "60 a minute", ""},
+		{"an origin with a path", "https://chat.contoso.com", "https://chat.contoso.com/", "proxies.origins[0]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text := strings.Replace(full, c.replace, c.with, 1)
+			if text == full {
+				t.Fatal("nothing was replaced")
+			}
+			_, err := config.Load("genkan.yaml", []byte(text), environment("SECRET", "x"))
+			var mistakes *config.Mistakes
+			if !errors.As(err, &mistakes) {
+				t.Fatalf("loaded, with error %v", err)
+			}
+			if mistakes.List[0].Key != c.key {
+				t.Errorf("the mistake is at %q, want %q: %v", mistakes.List[0].Key, c.key, err)
+			}
+		})
 	}
 }
 
