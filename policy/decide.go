@@ -27,7 +27,7 @@ func (r *Rules) Decide(id Identity, call Call) Decision {
 // unfit refuses what no rule can allow: half an identity, a thing that rules can't name.
 func unfit(id *Identity, call *Call) *Refusal {
 	switch {
-	case id.Key() == "":
+	case id.Tenant == "" || id.Object == "":
 		return &Refusal{Check: CheckObject, Wanted: "a tenant ID and an object ID", Got: "an identity without them",
 			Remedy: "sign in again"}
 	case id.Kind != Person && id.Kind != Application:

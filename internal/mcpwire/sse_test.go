@@ -214,10 +214,10 @@ func TestALoneCRBecomesCRLF(t *testing.T) {
 
 func TestFieldsThatNobodyKnowsAreDropped(t *testing.T) {
 	for in, want := range map[string]string{
-		"Data: 1\ndata: 2\nx\n\n":       "data: 2\n\n",
-		"data : 1\n\n":                  "\n",
+		"Data: 1\ndata: 2\nx\n\n":        "data: 2\n\n",
+		"data : 1\n\n":                   "\n",
 		"\xef\xbb\xbfid: 1\ndata: 2\n\n": "id: 1\ndata: 2\n\n",
-		" data: 1\nid: 2\n\n":           "id: 2\n\n",
+		" data: 1\nid: 2\n\n":            "id: 2\n\n",
 	} {
 		if got := through(t, answering(), in, 0); got != want {
 			t.Errorf("%q: got %q, want %q", in, got, want)
