@@ -56,8 +56,7 @@ func (g *Grants) judgeAccess(rec *record, shown token, resource string) (*Grant,
 		return nil, &policy.Refusal{Check: policy.CheckAudience, Wanted: resource, Got: rec.Resource,
 			Remedy: "get a token for this server (RFC 8707)"}
 	}
-	grant := rec.grant()
-	grant.Scopes, grant.Identity.Scopes = a.Scopes, a.Scopes
+	grant := rec.grant(a.Scopes)
 	grant.TokenExpires = a.Expires
 	return &grant, nil
 }

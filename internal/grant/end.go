@@ -98,7 +98,7 @@ func (g *Grants) Revoke(ctx context.Context, text, client string) error {
 		}
 	}
 	err := g.change(ctx, shown.id, func(rec *record) error {
-		known := rec.chainOfFamily(shown.family) != nil
+		known := rec.chainOfRefresh(shown) != nil
 		if !refresh {
 			_, known = rec.accessOf(shown)
 		}

@@ -28,6 +28,9 @@ type KeysConfig struct {
 	// Spread is how long a new key lies on the ring before anybody seals under it; two minutes. Refresh
 	// must be called more often than that.
 	Spread time.Duration
+	// Rest is how long a new key seals before Retire drops the old ones; one hour. What is sealed under them
+	// outside the store, or only for minutes, has ended by then.
+	Rest time.Duration
 }
 
 // Keys looks after the ring of data keys that all replicas share. It is safe for concurrent use.
@@ -52,6 +55,9 @@ func OpenKeys(ctx context.Context, c KeysConfig) (*Keys, error) {
 	}
 	if c.Spread == 0 {
 		c.Spread = 2 * time.Minute
+	}
+	if c.Rest == 0 {
+		c.Rest = time.Hour
 	}
 	fresh, err := secret.NewRing(c.Now, c.Rand)
 	if err != nil {
@@ -108,11 +114,11 @@ func (k *Keys) Rewrap(ctx context.Context, next secret.Wrapper) error {
 	return k.changeRing(ctx, next, func(*secret.Ring) error { return nil })
 }
 
-// Retire drops the old keys, after it made sure that nothing in the store is sealed under them. It refuses
-// while a replica could still be sealing under an old key.
+// Retire drops the old keys, after it made sure that no session, and nothing that the others know of, is sealed
+// under them. It refuses until the new key has sealed for Rest.
 func (k *Keys) Retire(ctx context.Context, others ...Resealer) error {
-	if settled := k.ring.ActiveSince().Add(k.Spread); k.Now().Before(settled) {
-		return fmt.Errorf("retire keys: replicas may seal under the old key until %s; try again then", stamp(settled))
+	if settled := k.ring.ActiveSince().Add(max(k.Rest, k.Spread)); k.Now().Before(settled) {
+		return fmt.Errorf("retire keys: the old key may be needed until %s; try again then", stamp(settled))
 	}
 	// The first pass moves what is left, the second one proves that nothing is.
 	for pass := range 2 {

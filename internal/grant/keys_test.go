@@ -114,7 +114,11 @@ func TestThreat32_SealingKeysRotateWhileReplicasRun(t *testing.T) {
 	if n, err := two.Reseal(t.Context()); n != 1 || err != nil {
 		t.Errorf("Reseal = %d, %v; want 1", n, err)
 	}
-	h.clock.pass(time.Hour)
+	h.clock.pass(59 * time.Minute)
+	if err := two.Retire(t.Context()); err == nil {
+		t.Error("Retire dropped a key before its rest")
+	}
+	h.clock.pass(time.Minute)
 	if err := two.Retire(t.Context()); err != nil {
 		t.Fatalf("Retire: %v", err)
 	}
@@ -137,7 +141,7 @@ func TestRetireMovesWhatIsStillUnderTheOldKey(t *testing.T) {
 	if _, err := k.Rotate(t.Context()); err != nil {
 		t.Fatalf("Rotate: %v", err)
 	}
-	h.clock.pass(time.Hour)
+	h.clock.pass(2 * time.Hour)
 	if err := k.Retire(t.Context()); err != nil {
 		t.Fatalf("Retire: %v", err)
 	}
@@ -158,7 +162,7 @@ func TestRetireDropsNothingWhenARecordDoesNotOpen(t *testing.T) {
 	if _, err := k.Rotate(t.Context()); err != nil {
 		t.Fatalf("Rotate: %v", err)
 	}
-	h.clock.pass(time.Hour)
+	h.clock.pass(2 * time.Hour)
 	if err := k.Retire(t.Context()); !errors.Is(err, secret.ErrTampered) || !strings.Contains(err.Error(), tokens.GrantID) {
 		t.Errorf("Retire = %v; want the record that does not open", err)
 	}
@@ -215,18 +219,8 @@ func TestResealMovesOthersRecordsToo(t *testing.T) {
 	if _, err := k.Rotate(t.Context()); err != nil {
 		t.Fatalf("Rotate: %v", err)
 	}
-	h.clock.pass(time.Hour)
-	consents := grant.Resealer{Kind: "consent", Reseal: func(ring *secret.Ring, r store.Record) ([]byte, error) {
-		if !ring.Stale(r.Value) {
-			return nil, nil
-		}
-		plain, err := ring.Open(secret.Binding{Kind: r.Kind, Key: r.ID}, r.Value)
-		if err != nil {
-			return nil, err
-		}
-		return ring.Seal(secret.Binding{Kind: r.Kind, Key: r.ID}, plain)
-	}}
-	if err := k.Retire(t.Context(), consents); err != nil {
+	h.clock.pass(2 * time.Hour)
+	if err := k.Retire(t.Context(), grant.WholeValue("consent")); err != nil {
 		t.Fatalf("Retire: %v", err)
 	}
 	r, err := h.store.Get(t.Context(), "consent", "one")

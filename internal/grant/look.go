@@ -15,7 +15,7 @@ func (g *Grants) Get(ctx context.Context, id string) (Grant, error) {
 	if err != nil {
 		return Grant{}, fmt.Errorf("get session: %w", err)
 	}
-	return rec.grant(), nil
+	return rec.grant(rec.scopes()), nil
 }
 
 // Query narrows a list. Empty fields narrow nothing.
@@ -56,7 +56,7 @@ func (g *Grants) List(ctx context.Context, q Query) (Page, error) {
 		}
 		if rec.live(now) && (q.Pending || !rec.pending()) &&
 			(q.Client == "" || q.Client == rec.Client) && (q.Server == "" || q.Server == rec.Server) {
-			page.Grants = append(page.Grants, rec.grant())
+			page.Grants = append(page.Grants, rec.grant(rec.scopes()))
 		}
 	}
 	return page, nil
@@ -112,13 +112,11 @@ func (g *Grants) Introspect(ctx context.Context, text string) (Introspection, er
 		return Introspection{}, fmt.Errorf("introspect: %w", err)
 	}
 	if refresh {
-		c := rec.chainOfFamily(shown.family)
+		c := rec.chainOfRefresh(shown)
 		if c == nil || !c.Current.Equal(shown.hash) || !rec.live(g.Now()) {
 			return Introspection{}, nil
 		}
-		grant := rec.grant()
-		grant.Scopes, grant.Identity.Scopes = c.Scopes, c.Scopes
-		return Introspection{Active: true, Refresh: true, Grant: grant, Expires: rec.expires}, nil
+		return Introspection{Active: true, Refresh: true, Grant: rec.grant(c.Scopes), Expires: rec.expires}, nil
 	}
 	grant, err := g.judgeAccess(rec, shown, rec.Resource)
 	if _, refused := errors.AsType[*policy.Refusal](err); refused {

@@ -53,7 +53,9 @@ func newModel(t *rapid.T) *model {
 	return m
 }
 
-func (m *model) replica(t *rapid.T) *grant.Grants { return m.replicas[rapid.IntRange(0, 1).Draw(t, "replica")] }
+func (m *model) replica(t *rapid.T) *grant.Grants {
+	return m.replicas[rapid.IntRange(0, 1).Draw(t, "replica")]
+}
 
 // session draws a session; without any, the action does not apply.
 func (m *model) session(t *rapid.T) *modelSession {

@@ -155,7 +155,7 @@ func (g *Grants) newCode(id string, o Opening) (chain, string, error) {
 	if o.Challenge == "" {
 		return chain{}, "", errors.New("open session: no code challenge") // OAuth 2.1 §7.5.2
 	}
-	code, err := newToken(g.Rand, codePrefix, id, "")
+	code, err := newToken(g.Rand, codePrefix, id)
 	if err != nil {
 		return chain{}, "", err
 	}
@@ -182,7 +182,7 @@ func (g *Grants) create(ctx context.Context, rec *record) error {
 
 // newAccess draws an access token and enters it in its chain. It ends with the session at the latest.
 func (g *Grants) newAccess(rec *record, c *chain, scopes []string) (string, error) {
-	text, err := newToken(g.Rand, accessPrefix, rec.id, "")
+	text, err := newToken(g.Rand, accessPrefix, rec.id)
 	if err != nil {
 		return "", err
 	}

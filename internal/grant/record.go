@@ -50,9 +50,9 @@ type chain struct {
 	Redeemed    time.Time     `json:"redeemed,omitzero"` // zero: not yet
 	Scopes      []string      `json:"scopes"`
 
-	// Family is the hash of the part that all refresh tokens of the chain share. It tells a spent token,
-	// which somebody once had, from an invented one, however long ago it was spent.
-	Family   secret.Digest `json:"family,omitzero"`
+	// TagKey tags the chain's refresh tokens. It is no secret worth sealing: whoever has it can make a token
+	// that looks spent, and be refused.
+	TagKey   []byte        `json:"tag_key,omitempty"`
 	Current  secret.Digest `json:"current,omitzero"`
 	Previous []spent       `json:"previous,omitempty"` // those that may still be in their grace
 	// Successor is the newest pair of tokens, sealed, for whoever shows a spent token within its grace.
@@ -170,8 +170,8 @@ func (r *record) chainOfCode(code secret.Digest) *chain {
 	return r.chain(func(c *chain) bool { return c.Code.Equal(code) })
 }
 
-func (r *record) chainOfFamily(family secret.Digest) *chain {
-	return r.chain(func(c *chain) bool { return c.Family.Equal(family) })
+func (r *record) chainOfRefresh(t token) *chain {
+	return r.chain(func(c *chain) bool { return c.issued(t) })
 }
 
 func (r *record) chain(is func(*chain) bool) *chain {
@@ -203,11 +203,11 @@ func (r *record) scopes() []string {
 	return slices.Compact(all)
 }
 
-// grant is what others may see of the session.
-func (r *record) grant() Grant {
+// grant is what others may see of the session, through a token with these scopes.
+func (r *record) grant(scopes []string) Grant {
 	g := Grant{
 		ID: r.id, Client: r.Client, ClientName: r.ClientName, Server: r.Server, Resource: r.Resource,
-		Scopes: r.scopes(), Identity: r.Identity,
+		Scopes: scopes, Identity: r.Identity,
 		Created: r.Created, LastUsed: r.Used, Expires: r.expires, Ended: r.Ended, Reason: r.Reason,
 	}
 	if len(r.Chains) > 0 {

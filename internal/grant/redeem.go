@@ -5,12 +5,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/genkan-mcp/genkan/internal/oauth"
 	"github.com/genkan-mcp/genkan/internal/secret"
 	"github.com/genkan-mcp/genkan/policy"
 )
+
+// tagKeyBytes is the length of a chain's tag key.
+const tagKeyBytes = 16
 
 // Redemption is a code on its way back (RFC 6749 §4.1.3).
 type Redemption struct {
@@ -104,22 +108,21 @@ func (g *Grants) redeem(rec *record, c *chain) (Tokens, error) {
 	now := g.Now()
 	c.Redeemed, rec.Used = now, now
 	rec.expires = g.endOf(rec)
-	family, err := secret.Random(g.Rand, familyLen)
-	if err != nil {
-		return Tokens{}, err
+	c.TagKey = make([]byte, tagKeyBytes)
+	if _, err := io.ReadFull(g.Rand, c.TagKey); err != nil {
+		return Tokens{}, fmt.Errorf("draw randomness: %w", err)
 	}
-	c.Family = familyHash(rec.id, family)
-	return g.follow(rec, c, family, c.Scopes)
+	return g.follow(rec, c, c.Scopes)
 }
 
 // follow gives a chain its next pair of tokens.
-func (g *Grants) follow(rec *record, c *chain, family string, scopes []string) (Tokens, error) {
+func (g *Grants) follow(rec *record, c *chain, scopes []string) (Tokens, error) {
 	var next pair
 	var err error
 	if next.Access, err = g.newAccess(rec, c, scopes); err != nil {
 		return Tokens{}, err
 	}
-	if next.Refresh, err = newToken(g.Rand, refreshPrefix, rec.id, family); err != nil {
+	if next.Refresh, err = newRefresh(g.Rand, rec.id, c.TagKey); err != nil {
 		return Tokens{}, err
 	}
 	c.Current = secret.Hash(next.Refresh)

@@ -16,6 +16,21 @@ type Resealer struct {
 	Reseal func(ring *secret.Ring, r store.Record) (value []byte, err error)
 }
 
+// WholeValue is the Resealer of records whose whole value is sealed, bound to their kind and ID.
+func WholeValue(kind string) Resealer {
+	return Resealer{Kind: kind, Reseal: func(ring *secret.Ring, r store.Record) ([]byte, error) {
+		if !ring.Stale(r.Value) {
+			return nil, nil
+		}
+		place := secret.Binding{Kind: r.Kind, Key: r.ID}
+		plain, err := ring.Open(place, r.Value)
+		if err != nil {
+			return nil, err
+		}
+		return ring.Seal(place, plain)
+	}}
+}
+
 // resealPage is how many records are read at once.
 const resealPage = 200
 

@@ -88,7 +88,7 @@ func (g *Grants) rotate(ctx context.Context, shown token, r Rotation, renew Rene
 // judgeRefresh finds the chain of a refresh token that may be used: the current one, or one within its
 // grace. A stranger's request changes nothing; a spent token in its client's hand ends the session.
 func (g *Grants) judgeRefresh(ctx context.Context, rec *record, shown token, r Rotation) (*chain, error) {
-	c := rec.chainOfFamily(shown.family)
+	c := rec.chainOfRefresh(shown)
 	if c == nil {
 		return nil, refuseRefresh("a token that nobody issued here")
 	}
@@ -133,7 +133,7 @@ const (
 func (g *Grants) graceOf(c *chain, hash secret.Digest) grace {
 	i := slices.IndexFunc(c.Previous, func(s spent) bool { return s.Hash.Equal(hash) })
 	if i < 0 {
-		return afterGrace // spent so long ago that it was forgotten; its family says that it existed
+		return afterGrace // spent so long ago that it was forgotten; its tag says that it existed
 	}
 	switch age := g.Now().Sub(g.outage.countsFrom(c.Previous[i].At)); {
 	case age > g.Grace:
@@ -203,7 +203,7 @@ func (g *Grants) advance(rec *record, c *chain, shown token, answer renewed, sco
 	if over := len(c.Previous) - maxPrevious; over > 0 {
 		c.Previous = slices.Delete(c.Previous, 0, over)
 	}
-	tokens, err := g.follow(rec, c, shown.bare, scopes)
+	tokens, err := g.follow(rec, c, scopes)
 	if err != nil {
 		return Tokens{}, err
 	}

@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"crypto/subtle"
 	"io"
 	"strings"
 
@@ -19,17 +20,16 @@ const (
 const (
 	idLen     = 26 // 130 bits: no two sessions meet
 	secretLen = 52 // 260 bits
-	familyLen = 26 // 130 bits that all refresh tokens of a chain share
+	tagLen    = 26 // 130 bits
 )
 
-// token is a token in its parts: prefix, the ID of its session, "_", secret. A refresh token's secret
-// begins with its family.
+// token is a token in its parts: prefix, the ID of its session, "_", secret, and for a refresh token a tag.
 type token struct {
-	id     string
-	hash   secret.Digest
-	family secret.Digest // refresh tokens only
-	// bare is the part of the secret that a refresh token hands on to its successor.
-	bare string
+	id   string
+	hash secret.Digest
+	// tagged and tag tell a refresh token that was spent long ago, and whose hash was forgotten, from an
+	// invented one: the tag is the chain's.
+	tagged, tag string
 }
 
 // parseToken takes a token of one kind apart, and says whether it has the form of one. It accepts no other
@@ -39,29 +39,40 @@ func parseToken(prefix, text string) (token, bool) {
 	id, body, split := strings.Cut(rest, "_")
 	length := secretLen
 	if prefix == refreshPrefix {
-		length += familyLen
+		length += tagLen
 	}
 	if !found || !split || !secret.IsRandom(id, idLen) || !secret.IsRandom(body, length) {
 		return token{}, false
 	}
 	t := token{id: id, hash: secret.Hash(text)}
 	if prefix == refreshPrefix {
-		t.bare = body[:familyLen]
-		t.family = familyHash(id, t.bare)
+		t.tagged, t.tag = text[:len(text)-tagLen], text[len(text)-tagLen:]
 	}
 	return t, true
 }
 
-// familyHash is what the record keeps of a chain's family.
-func familyHash(id, family string) secret.Digest {
-	return secret.Hash(refreshPrefix + id + "_" + family)
-}
-
-// newToken draws a token; family is empty but for refresh tokens.
-func newToken(rand io.Reader, prefix, id, family string) (string, error) {
+// newToken draws an access token or a code.
+func newToken(rand io.Reader, prefix, id string) (string, error) {
 	body, err := secret.Random(rand, secretLen)
 	if err != nil {
 		return "", err
 	}
-	return prefix + id + "_" + family + body, nil
+	return prefix + id + "_" + body, nil
+}
+
+// newRefresh draws a refresh token of a chain.
+func newRefresh(rand io.Reader, id string, tagKey []byte) (string, error) {
+	tagged, err := newToken(rand, refreshPrefix, id)
+	if err != nil {
+		return "", err
+	}
+	return tagged + secret.Tag(tagKey, tagged, tagLen), nil
+}
+
+// issued says whether a refresh token was given to this chain at any time.
+func (c *chain) issued(t token) bool {
+	if len(c.TagKey) == 0 || t.tag == "" {
+		return false
+	}
+	return subtle.ConstantTimeCompare([]byte(t.tag), []byte(secret.Tag(c.TagKey, t.tagged, tagLen))) == 1
 }

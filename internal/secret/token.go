@@ -1,6 +1,7 @@
 package secret
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
@@ -44,6 +45,18 @@ func inAlphabet(c byte) bool {
 		return false
 	}
 	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z'
+}
+
+// Tag is n characters, at most 32, that only a holder of the key can give to a text: HMAC-SHA256, five bits of
+// each byte.
+func Tag(key []byte, text string, n int) string {
+	mac := hmac.New(sha256.New, key)
+	_, _ = io.WriteString(mac, text)
+	b := mac.Sum(nil)[:n]
+	for i := range b {
+		b[i] = alphabet[b[i]&31]
+	}
+	return string(b)
 }
 
 // Digest is the SHA-256 of a token that has at least 128 bits of randomness. For such a token a fast hash

@@ -23,7 +23,7 @@ type Redis struct {
 	Addr string
 	Dir  string
 
-	t       *testing.T
+	t       testing.TB
 	args    []string
 	process *exec.Cmd
 	exited  chan struct{}
@@ -31,7 +31,7 @@ type Redis struct {
 
 // StartRedis starts a server with further arguments as on redis-server's command line, and stops it with the
 // test. A machine without redis-server fails the test: a skipped proof would look like a proof.
-func StartRedis(t *testing.T, args ...string) *Redis {
+func StartRedis(t testing.TB, args ...string) *Redis {
 	t.Helper()
 	r := &Redis{t: t, Dir: t.TempDir(), args: args, Addr: FreeAddr(t)}
 	r.Start()
@@ -135,7 +135,7 @@ func (r *Redis) await() {
 }
 
 // Await polls a condition that another process brings about.
-func Await(t *testing.T, limit time.Duration, what string, holds func() bool) {
+func Await(t testing.TB, limit time.Duration, what string, holds func() bool) {
 	t.Helper()
 	deadline := time.After(limit)
 	tick := time.NewTicker(10 * time.Millisecond)
@@ -149,7 +149,7 @@ func Await(t *testing.T, limit time.Duration, what string, holds func() bool) {
 	}
 }
 
-func redisBinary(t *testing.T) string {
+func redisBinary(t testing.TB) string {
 	t.Helper()
 	for _, name := range []string{"redis-server", "valkey-server"} {
 		if path, err := exec.LookPath(name); err == nil {
@@ -163,7 +163,7 @@ func redisBinary(t *testing.T) string {
 
 // FreeAddr is a loopback address on which nobody listens now. Its port is low enough that a cluster's bus, ten
 // thousand above it, is a port too.
-func FreeAddr(t *testing.T) string {
+func FreeAddr(t testing.TB) string {
 	t.Helper()
 	for range 100 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
