@@ -57,47 +57,51 @@ func (m *Message) CheckHeaders(h http.Header) error {
 			return err
 		}
 	}
-	modern, err := m.checkVersion(h)
-	if err != nil {
+	if err := m.checkVersion(h); err != nil {
 		return err
 	}
-	if modern && m.kind == Response {
+	if m.kind == Response && h.Get(headerVersion) >= Revision2026_07_28 {
 		return m.invalid(CodeInvalidRequest, "the body is a response: since revision "+Revision2026_07_28+
 			" a client answers the server in a new request (inputResponses)")
 	}
-	if err := m.checkMethod(h, modern); err != nil {
+	if err := m.checkMethod(h); err != nil {
 		return err
 	}
-	return m.checkName(h, modern)
+	return m.checkName(h)
+}
+
+// mustRepeat says whether the headers must repeat what the body says. The version was checked.
+func (m *Message) mustRepeat(h http.Header) bool {
+	return m.kind == Request && h.Get(headerVersion) >= Revision2026_07_28
 }
 
 func (m *Message) mismatch(format string, args ...any) error {
 	return m.invalid(CodeHeaderMismatch, fmt.Sprintf(format, args...))
 }
 
-// checkVersion says whether the message is of a revision that demands the headers. The body of initialize
-// is an offer, and need not be what the header says.
-func (m *Message) checkVersion(h http.Header) (modern bool, err error) {
+// checkVersion holds the header to _meta. The body of initialize is an offer, and need not be what the header
+// says.
+func (m *Message) checkVersion(h http.Header) error {
 	header := h.Get(headerVersion)
 	_, stated := m.Meta(versionKey)
 	body := ""
 	if stated {
 		if body = m.ProtocolVersion(); body == "" {
-			return false, m.invalid(CodeInvalidParams, "params._meta["+versionKey+"] is not a string: send the revision, for example "+Revision2026_07_28)
+			return m.invalid(CodeInvalidParams, "params._meta["+versionKey+"] is not a string: send the revision, for example "+Revision2026_07_28)
 		}
 	}
 	switch {
 	case stated && header == "":
-		return false, m.mismatch("the header MCP-Protocol-Version is missing: send %s, as the body says", quote([]byte(body)))
+		return m.mismatch("the header MCP-Protocol-Version is missing: send %s, as the body says", quote([]byte(body)))
 	case stated && header != body:
-		return false, m.mismatch("the header MCP-Protocol-Version says %s and the body says %s: send the same in both",
+		return m.mismatch("the header MCP-Protocol-Version says %s and the body says %s: send the same in both",
 			quote([]byte(header)), quote([]byte(body)))
 	case header != "" && !knownRevision(header):
-		return false, m.unsupported(header)
+		return m.unsupported(header)
 	case header >= Revision2026_07_28 && !stated && m.kind == Request:
-		return false, m.invalid(CodeInvalidParams, "params._meta["+versionKey+"] is missing: revision "+header+" wants it in every request")
+		return m.invalid(CodeInvalidParams, "params._meta["+versionKey+"] is missing: revision "+header+" wants it in every request")
 	}
-	return header >= Revision2026_07_28, nil
+	return nil
 }
 
 func (m *Message) unsupported(requested string) error {
@@ -114,10 +118,10 @@ func (m *Message) unsupported(requested string) error {
 	return e
 }
 
-func (m *Message) checkMethod(h http.Header, modern bool) error {
+func (m *Message) checkMethod(h http.Header) error {
 	header := h.Get(headerMethod)
 	switch {
-	case len(h.Values(headerMethod)) == 0 && modern && m.kind == Request:
+	case len(h.Values(headerMethod)) == 0 && m.mustRepeat(h):
 		return m.mismatch("the header Mcp-Method is missing: send %q, as the body says", m.method)
 	case len(h.Values(headerMethod)) == 0:
 		return nil
@@ -127,10 +131,10 @@ func (m *Message) checkMethod(h http.Header, modern bool) error {
 	return nil
 }
 
-func (m *Message) checkName(h http.Header, modern bool) error {
+func (m *Message) checkName(h http.Header) error {
 	name, named := m.Name()
 	if len(h.Values(headerName)) == 0 {
-		if named && modern && m.kind == Request {
+		if named && m.mustRepeat(h) {
 			return m.mismatch("the header Mcp-Name is missing: send %s, as the body says", quote([]byte(encodeHeader(name))))
 		}
 		return nil
@@ -141,7 +145,7 @@ func (m *Message) checkName(h http.Header, modern bool) error {
 	case !ok:
 		return m.mismatch("the header Mcp-Name has characters that a header can't have, or isn't Base64: send %s",
 			quote([]byte(encodeHeader(name))))
-	case !named && m.kind == Request && modern:
+	case !named && m.mustRepeat(h):
 		return m.mismatch("the header Mcp-Name is there, but %s names nothing: remove it", m.method)
 	case named && decoded != name:
 		return m.mismatch("the header Mcp-Name says %s and the body says %s: send the same in both",

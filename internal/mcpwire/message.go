@@ -76,7 +76,7 @@ func readAll(r io.Reader, limit int64) ([]byte, error) {
 		if int64(len(body)) > limit {
 			return nil, tooLarge(limit)
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return body, nil
 		}
 		if over := (*http.MaxBytesError)(nil); errors.As(err, &over) {

@@ -214,7 +214,7 @@ func (e *eventReader) compact() {
 // finish ends the stream. At its proper end the event that has no empty line behind it is let go as if it had.
 func (e *eventReader) finish(err error) {
 	e.err = err
-	if err != io.EOF || len(e.held) == 0 {
+	if !errors.Is(err, io.EOF) || len(e.held) == 0 {
 		return
 	}
 	if e.line < len(e.held) {
