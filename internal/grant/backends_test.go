@@ -141,9 +141,12 @@ type clients struct {
 	rotations atomic.Int64
 	failures  atomic.Int64
 	all       sync.WaitGroup
+
+	mu   sync.Mutex
+	last []func() error // what each client does at the end: use its last token
 }
 
-// run has one client refresh until it is stopped, and checks that its session works at the end.
+// run has one client refresh until it is stopped.
 func (c *clients) run(g *grant.Grants, tokens grant.Tokens) {
 	c.all.Go(func() {
 		for !c.stop.Load() {
@@ -159,10 +162,31 @@ func (c *clients) run(g *grant.Grants, tokens grant.Tokens) {
 				tokens = next
 			}
 		}
-		if _, err := g.Check(c.t.Context(), tokens.Access.Reveal(), resource); err != nil {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.last = append(c.last, func() error {
+			_, err := g.Check(c.t.Context(), tokens.Access.Reveal(), resource)
+			return err
+		})
+	})
+}
+
+// finish stops the clients and checks that the session of each of them works, as soon as its replica has found
+// Redis again.
+func (c *clients) finish() {
+	c.t.Helper()
+	c.stop.Store(true)
+	c.all.Wait()
+	for _, check := range c.last {
+		var err error
+		storetest.Await(c.t, 10*time.Second, "a replica to find Redis again", func() bool {
+			err = check()
+			return !errors.Is(err, grant.ErrUnavailable)
+		})
+		if err != nil {
 			c.t.Errorf("Check at the end: %v", err)
 		}
-	})
+	}
 }
 
 // twoReplicas is Redis, two processes with real clocks on it, and eight clients that refresh.
@@ -214,8 +238,7 @@ func TestThreat33_RedisRestartedInTheMiddleOfRotationsLosesNoSession(t *testing.
 		server.Start()
 	}
 	running.more()
-	running.stop.Store(true)
-	running.all.Wait()
+	running.finish()
 }
 
 func TestThreat33_RedisPausedInTheMiddleOfRotationsLosesNoSession(t *testing.T) {
@@ -228,6 +251,5 @@ func TestThreat33_RedisPausedInTheMiddleOfRotationsLosesNoSession(t *testing.T) 
 	running.more()
 	server.MustDo("CLIENT", "PAUSE", "300", "ALL")
 	running.more()
-	running.stop.Store(true)
-	running.all.Wait()
+	running.finish()
 }
