@@ -57,6 +57,8 @@ type refusalRow struct {
 
 // refusals are the refusals of Entra that this tenant knows. docs/entra-parity.md says where each is
 // known from.
+//
+//nolint:gochecknoglobals // a table, which nobody writes
 var refusals = map[int]refusalRow{
 	// Who may not sign in at all.
 	90002:   {oauth: "invalid_request", page: true, text: "Tenant '%s' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud. Check with your subscription administrator, this may happen if there are no active subscriptions for the tenant."},

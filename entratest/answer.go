@@ -17,7 +17,8 @@ type pair struct{ Name, Value string }
 func (t *Tenant) answer(w http.ResponseWriter, v *visit, params []pair) error {
 	w.Header().Set("Cache-Control", "no-store, no-cache")
 	if v.mode == "form_post" {
-		return t.render(w, http.StatusOK, "formpost", formPost{To: template.URL(v.redirect), Params: params})
+		to := template.URL(v.redirect) //nolint:gosec // registered, so whatever scheme an administrator trusts
+		return t.render(w, http.StatusOK, "formpost", formPost{To: to, Params: params})
 	}
 	encoded := make([]string, 0, len(params))
 	for _, p := range params {
@@ -37,7 +38,7 @@ func (t *Tenant) answer(w http.ResponseWriter, v *visit, params []pair) error {
 
 // formPost is the page that carries an answer by POST.
 type formPost struct {
-	To     template.URL // registered, so whatever scheme an administrator trusts
+	To     template.URL
 	Params []pair
 }
 

@@ -25,7 +25,7 @@ func (t *Tenant) clientCredentials(q *tokenRequest) (*tokenResponse, error) {
 	if no != nil {
 		return nil, no
 	}
-	if no := t.checkResource(q.v2, q.PostForm, set); no != nil {
+	if no := t.checkResource(q.indicator(), set); no != nil {
 		return nil, no
 	}
 	if len(set.asks) == 0 {
@@ -48,7 +48,7 @@ func (t *Tenant) respondApp(q *tokenRequest, a ask) (*tokenResponse, error) {
 	if a.resource.AssignmentRequired && len(q.dir.appRolesOf(q.client, a.resource)) == 0 {
 		return nil, refuse(501051, q.client.ClientID, q.client.Name, a.resource.ClientID, a.resource.Name)
 	}
-	life := t.lifetime(q.demand.challenges)
+	life := t.lifetime(q.demand)
 	give := award{challenges: q.demand.challenges, client: q.client, proof: q.proof, resource: a.resource, as: a.as}
 	access, err := t.accessToken(q.dir, q.base, give, life)
 	if err != nil {
@@ -87,7 +87,7 @@ func (t *Tenant) onBehalfOf(q *tokenRequest) (*tokenResponse, error) {
 	if no != nil {
 		return nil, no
 	}
-	if no := t.checkResource(q.v2, q.PostForm, set); no != nil {
+	if no := t.checkResource(q.indicator(), set); no != nil {
 		return nil, no
 	}
 	a, no := q.dir.oneAsk(set)

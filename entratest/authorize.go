@@ -212,7 +212,7 @@ func (t *Tenant) finish(w http.ResponseWriter, r *http.Request, d *Directory, v 
 		if no != nil {
 			return no
 		}
-		token, err := t.idToken(d, t.base(r), award{client: client, person: p, signedIn: v.signedIn}, set, v.v2)
+		token, err := t.idToken(d, t.base(r), award{client: client, person: p, signedIn: v.signedIn, v2: v.v2}, set)
 		if err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func (t *Tenant) deviceCode(w http.ResponseWriter, r *http.Request) error {
 	if no != nil {
 		return no
 	}
-	if no := t.checkResource(q.v2, r.PostForm, set); no != nil {
+	if no := t.checkResource(q.indicator(), set); no != nil {
 		return no
 	}
 	secret := "1.A" + t.opaque(64)

@@ -26,7 +26,7 @@ func (t *Tenant) Claims(who, client, resource string, scopes ...string) (map[str
 		}
 		a.signedIn = signedIn{client: a.client.ClientID, person: a.person.ID, at: t.now()}
 	}
-	c, _ := t.accessClaims(d, t.base(nil), a, t.lifetime(false))
+	c, _ := t.accessClaims(d, t.base(nil), a, t.lifetime(demand{}))
 	t.noteIssued(c, a)
 	return c, nil
 }
@@ -42,7 +42,7 @@ func (t *Tenant) AccessToken(who, client, resource string, scopes ...string) (st
 	if app.TokenVersion != 2 {
 		headers["x5t"] = t.currentKey().kid
 	}
-	return t.signClaims(c, headers, app.ClientID == GraphID)
+	return t.signFor(app, c, headers)
 }
 
 // Sign signs claims as they stand with the tenant's current key. Headers are added to alg, kid and typ.

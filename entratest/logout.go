@@ -28,11 +28,13 @@ func (t *Tenant) logout(w http.ResponseWriter, r *http.Request) error {
 	var frames []string
 	if s != nil {
 		t.remember(func(st *state) { delete(st.sessions, s.id) })
-		http.SetCookie(w, &http.Cookie{Name: cookieName, Path: "/", MaxAge: -1, HttpOnly: true})
+		gone := t.cookie(r, "") //nolint:gosec // see cookie
+		gone.MaxAge = -1
+		http.SetCookie(w, gone)
 		frames = t.frontChannel(d, s, t.base(r))
 	}
 	if len(frames) == 0 && back != "" {
-		http.Redirect(w, r, back, http.StatusFound)
+		http.Redirect(w, r, back, http.StatusFound) //nolint:gosec // only to a registered address
 		return nil
 	}
 	return t.render(w, http.StatusOK, "logout", map[string]any{"Frames": frames, "Back": back})

@@ -30,13 +30,15 @@ type award struct {
 	// challenges: the client understands claims challenges (xms_cc=cp1), so its tokens live long and
 	// end early.
 	challenges bool
+	// v2: the ID token comes from a v2.0 endpoint.
+	v2 bool
 }
 
 // accessToken makes the access token of an award, in the version that the resource's manifest wants.
 func (t *Tenant) accessToken(d *Directory, base string, a award, life time.Duration) (string, error) {
 	c, headers := t.accessClaims(d, base, a, life)
 	t.noteIssued(c, a)
-	return t.signClaims(c, headers, a.resource.ClientID == GraphID)
+	return t.signFor(a.resource, c, headers)
 }
 
 func (t *Tenant) accessClaims(d *Directory, base string, a award, life time.Duration) (claims, map[string]any) {
@@ -116,7 +118,7 @@ func (t *Tenant) versionOne(c claims, a award) {
 }
 
 // idToken makes the ID token that goes with a sign-in. The endpoint decides its version.
-func (t *Tenant) idToken(d *Directory, base string, a award, set scopeSet, versionTwo bool) (string, error) {
+func (t *Tenant) idToken(d *Directory, base string, a award, set scopeSet) (string, error) {
 	c := t.times(time.Hour)
 	c["aud"], c["tid"], c["sub"] = a.client.ClientID, t.TenantID, t.pairwise(a.person, a.client)
 	c["uti"], c["rh"] = t.opaque(16), "1.A"+t.opaque(24)
@@ -128,7 +130,7 @@ func (t *Tenant) idToken(d *Directory, base string, a award, set scopeSet, versi
 	if set.wants("email") {
 		c["email"] = a.person.Address
 	}
-	if versionTwo {
+	if a.v2 {
 		c["ver"], c["iss"] = "2.0", issuerV2(base, t.TenantID)
 		if set.wants("profile") {
 			c["name"], c["preferred_username"], c["oid"] = a.person.Name, a.person.Address, a.person.ID
@@ -139,7 +141,7 @@ func (t *Tenant) idToken(d *Directory, base string, a award, set scopeSet, versi
 		c["amr"] = a.signedIn.methods()
 	}
 	c.optional(a.client.OptionalClaims.ID, a)
-	return t.signClaims(c, nil, false)
+	return t.signFor(a.client, c, map[string]any{})
 }
 
 // times are the claims that say how long. Entra dates its tokens five minutes back.
@@ -151,9 +153,9 @@ func (t *Tenant) times(life time.Duration) claims {
 
 // lifetime is at random between 60 and 90 minutes, as for every access token of Entra, and between 20
 // and 28 hours for clients that understand claims challenges.
-func (t *Tenant) lifetime(challenges bool) time.Duration {
+func (t *Tenant) lifetime(d demand) time.Duration {
 	n := binary.BigEndian.Uint32(t.randomBytes(4))
-	if challenges {
+	if d.challenges {
 		return 20*time.Hour + time.Duration(n%(8*3600))*time.Second
 	}
 	return time.Hour + time.Duration(n%1800)*time.Second
@@ -240,17 +242,14 @@ func (t *Tenant) currentKey() *signingKey {
 	return t.keys[len(t.keys)-1]
 }
 
-// signClaims signs a payload. Tokens for Microsoft Graph carry a nonce in the header that was hashed
-// when they were signed, so that nobody but Graph can verify them.
-func (t *Tenant) signClaims(c claims, headers map[string]any, sealed bool) (string, error) {
+// signFor signs a payload for an audience. Tokens for Microsoft Graph carry a nonce in the header that
+// was hashed when they were signed, so that nobody but Graph can verify them.
+func (t *Tenant) signFor(audience *App, c claims, headers map[string]any) (string, error) {
 	payload, err := json.Marshal(c)
 	if err != nil {
 		return "", fmt.Errorf("write claims: %w", err)
 	}
-	if headers == nil {
-		headers = map[string]any{}
-	}
-	if !sealed {
+	if audience.ClientID != GraphID {
 		return t.currentKey().sign(payload, headers)
 	}
 	nonce := t.opaque(32)

@@ -73,22 +73,14 @@ func (t *Tenant) tell(w http.ResponseWriter, r *http.Request, back *sendBack) er
 // pickerPage asks who it is.
 func (t *Tenant) pickerPage(w http.ResponseWriter, _ *http.Request, d *Directory, v *visit) error {
 	people := slices.Clone(d.People)
-	if hinted := d.person(v.hint); hinted != nil {
-		slices.SortStableFunc(people, func(a, b Person) int {
-			return boolToInt(b.ID == hinted.ID) - boolToInt(a.ID == hinted.ID)
-		})
+	if i := slices.IndexFunc(people, func(p Person) bool { return d.person(v.hint) == d.person(p.ID) }); i > 0 {
+		hinted := people[i]
+		people = slices.Insert(slices.Delete(people, i, i+1), 0, hinted)
 	}
 	return t.render(w, http.StatusOK, "picker", map[string]any{
 		"App": d.client(v.client).Name, "People": people, "Visit": v.id,
 		"Action": "/" + t.TenantID + "/login", "Hint": v.hint,
 	})
-}
-
-func boolToInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // approvePage stands for the second factor.

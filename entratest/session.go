@@ -24,15 +24,20 @@ func (t *Tenant) sessionOf(r *http.Request) *session {
 	return found
 }
 
+// cookie names a session. It is Secure where the tenant is served over https; on loopback it need not be.
+func (t *Tenant) cookie(r *http.Request, value string) *http.Cookie {
+	return &http.Cookie{ //nolint:gosec // Secure is said below, as far as it can be
+		Name: cookieName, Value: value, Path: "/", HttpOnly: true,
+		SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(t.base(r), "https:"),
+	}
+}
+
 // openSession adds an account to the browser's session, which begins here if there was none.
 func (t *Tenant) openSession(w http.ResponseWriter, r *http.Request, a account) *session {
 	next := t.sessionOf(r)
 	if next == nil {
 		next = &session{id: t.opaque(24)}
-		http.SetCookie(w, &http.Cookie{
-			Name: cookieName, Value: next.id, Path: "/", HttpOnly: true,
-			SameSite: http.SameSiteLaxMode, Secure: strings.HasPrefix(t.base(r), "https:"),
-		})
+		http.SetCookie(w, t.cookie(r, next.id))
 	}
 	if old := next.account(a.person); old != nil {
 		*old = a

@@ -20,6 +20,14 @@ type tokenRequest struct {
 
 func (q *tokenRequest) param(name string) string { return q.PostForm.Get(name) }
 
+// indicator is RFC 8707's resource parameter. At the v1 endpoint it is Entra's own.
+func (q *tokenRequest) indicator() string {
+	if q.v2 {
+		return q.param("resource")
+	}
+	return ""
+}
+
 // need is a parameter without which the grant makes no sense.
 func (q *tokenRequest) need(name string) (string, *refusal) {
 	if value := q.param(name); value != "" {
@@ -172,7 +180,7 @@ func (t *Tenant) codeScopes(q *tokenRequest, c code) (scopeSet, ask, *refusal) {
 	if no != nil {
 		return set, ask{}, no
 	}
-	if no := t.checkResource(q.v2, q.PostForm, set); no != nil {
+	if no := t.checkResource(q.indicator(), set); no != nil {
 		return set, ask{}, no
 	}
 	a, no := q.dir.oneAsk(set)
@@ -205,7 +213,7 @@ func (t *Tenant) refresh(q *tokenRequest) (*tokenResponse, error) {
 	if no := t.authenticate(q, old.platform); no != nil {
 		return nil, no
 	}
-	if no := t.checkRefresh(q.dir, old); no != nil {
+	if no := t.checkRefresh(old); no != nil {
 		return nil, no
 	}
 	set, a, no := t.refreshScopes(q)
@@ -235,7 +243,7 @@ func (t *Tenant) refreshScopes(q *tokenRequest) (scopeSet, ask, *refusal) {
 	if no != nil {
 		return set, ask{}, no
 	}
-	if no := t.checkResource(q.v2, q.PostForm, set); no != nil {
+	if no := t.checkResource(q.indicator(), set); no != nil {
 		return set, ask{}, no
 	}
 	a, no := q.dir.oneAsk(set)
@@ -254,7 +262,7 @@ const (
 	refreshLifeSPA = 24 * time.Hour
 )
 
-func (t *Tenant) checkRefresh(d *Directory, old refreshToken) *refusal {
+func (t *Tenant) checkRefresh(old refreshToken) *refusal {
 	now := t.now()
 	if old.platform == platformSPA && now.Sub(old.first) > refreshLifeSPA {
 		return refuse(700084, stamp(old.first))
@@ -316,10 +324,10 @@ func (t *Tenant) enforce(q *tokenRequest, a ask, in signedIn, p *Person) *refusa
 // respond makes the tokens of a grant for a person.
 func (t *Tenant) respond(q *tokenRequest, in signedIn, set scopeSet, a ask, old *refreshToken) (*tokenResponse, error) {
 	p := q.dir.person(in.person)
-	life := t.lifetime(q.demand.challenges)
+	life := t.lifetime(q.demand)
 	give := award{
-		challenges: q.demand.challenges,
-		client:     q.client, proof: q.proof, person: p, resource: a.resource, as: a.as,
+		challenges: q.demand.challenges, v2: q.v2,
+		client: q.client, proof: q.proof, person: p, resource: a.resource, as: a.as,
 		scopes: q.dir.granted(q.client, a, p), signedIn: in,
 	}
 	access, err := t.accessToken(q.dir, q.base, give, life)
@@ -331,7 +339,7 @@ func (t *Tenant) respond(q *tokenRequest, in signedIn, set scopeSet, a ask, old 
 		Scope: answerScope(set, a, give.scopes), ClientInfo: t.clientInfo(p),
 	}
 	if set.wants("openid") {
-		if answer.IDToken, err = t.idToken(q.dir, q.base, give, set, q.v2); err != nil {
+		if answer.IDToken, err = t.idToken(q.dir, q.base, give, set); err != nil {
 			return nil, err
 		}
 	}

@@ -48,10 +48,10 @@ func (t *Tenant) vault(w http.ResponseWriter, r *http.Request, _ *bearer) error 
 	}
 	switch r.Method + " " + action {
 	case "GET ":
-		k, err := t.vaultKey(name, version, false)
+		k, err := t.findVaultKey(name, version)
 		return t.writeVaultKey(w, r, name, k, err)
 	case "POST create", "POST rotate":
-		k, err := t.vaultKey(name, "", true)
+		k, err := t.makeVaultKey(name)
 		return t.writeVaultKey(w, r, name, k, err)
 	case "POST wrapkey", "POST encrypt":
 		return t.wrap(w, r, name, version, func(h hash.Hash, k *rsa.PrivateKey, in []byte) ([]byte, error) {
@@ -66,20 +66,27 @@ func (t *Tenant) vault(w http.ResponseWriter, r *http.Request, _ *bearer) error 
 	}
 }
 
-// vaultKey finds a version of a key, the newest without a version.
-func (t *Tenant) vaultKey(name, version string, another bool) (*vaultKey, error) {
+// makeVaultKey makes the next version of a key.
+func (t *Tenant) makeVaultKey(name string) (*vaultKey, error) {
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, fmt.Errorf("make a vault key: %w", err)
+	}
+	made := &vaultKey{version: hex.EncodeToString(t.randomBytes(16)), private: private, created: t.now()}
+	t.remember(func(s *state) { s.vault[name] = append(s.vault[name], made) })
+	return made, nil
+}
+
+// findVaultKey finds a version of a key, the newest without a version.
+func (t *Tenant) findVaultKey(name, version string) (*vaultKey, error) {
 	var versions []*vaultKey
 	t.remember(func(s *state) { versions = s.vault[name] })
-	if len(versions) == 0 || another {
-		private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if len(versions) == 0 {
+		made, err := t.makeVaultKey(name)
 		if err != nil {
-			return nil, fmt.Errorf("make a vault key: %w", err)
+			return nil, err
 		}
-		made := &vaultKey{version: hex.EncodeToString(t.randomBytes(16)), private: private, created: t.now()}
-		t.remember(func(s *state) {
-			s.vault[name] = append(s.vault[name], made)
-			versions = s.vault[name]
-		})
+		versions = []*vaultKey{made}
 	}
 	for i := len(versions) - 1; i >= 0; i-- {
 		if version == "" || versions[i].version == version {
@@ -126,7 +133,7 @@ func (t *Tenant) wrap(w http.ResponseWriter, r *http.Request, name, version stri
 	if !known || err != nil {
 		return &graphRefusal{status: 400, code: "BadParameter", message: "Property alg or value has an invalid value"}
 	}
-	k, err := t.vaultKey(name, version, false)
+	k, err := t.findVaultKey(name, version)
 	if err != nil {
 		return err
 	}

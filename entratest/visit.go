@@ -136,8 +136,10 @@ func (t *Tenant) checkVisit(d *Directory, client *App, v *visit, form url.Values
 	if no != nil {
 		return no
 	}
-	if no := t.checkResource(v.v2, form, set); no != nil {
-		return no
+	if v.v2 {
+		if no := t.checkResource(form.Get("resource"), set); no != nil {
+			return no
+		}
 	}
 	var err error
 	if v.maxAge, err = maxAge(form.Get("max_age")); err != nil {
@@ -188,9 +190,8 @@ func (v *visit) checkChallenge() *refusal {
 }
 
 // checkResource is Entra's answer to RFC 8707 at the v2.0 endpoints.
-func (t *Tenant) checkResource(v2 bool, form url.Values, set scopeSet) *refusal {
-	resource := form.Get("resource")
-	if resource == "" || !v2 {
+func (t *Tenant) checkResource(resource string, set scopeSet) *refusal {
+	if resource == "" {
 		return nil
 	}
 	if t.resource == ResourceUnsupported {

@@ -1,6 +1,7 @@
 package entratest
 
 import (
+	"context"
 	"fmt"
 	"html"
 	"net/http"
@@ -62,7 +63,7 @@ var (
 // Visit follows an authorize URL to the application's redirect URI, which it does not call. The error
 // is a [*PageError] when a page ends the way.
 func (b *Browser) Visit(authorizeURL string) (*Answer, error) {
-	answer, err := b.walk(httptest.NewRequest(http.MethodGet, authorizeURL, nil))
+	answer, err := b.walk(httptest.NewRequestWithContext(context.Background(), http.MethodGet, authorizeURL, nil))
 	if answer == nil && err == nil {
 		err = &PageError{Text: "the pages lead nowhere"}
 	}
@@ -103,7 +104,7 @@ func (b *Browser) walk(request *http.Request) (*Answer, error) {
 }
 
 func newForm(target string, form url.Values) *http.Request {
-	r := httptest.NewRequest(http.MethodPost, target, strings.NewReader(form.Encode()))
+	r := httptest.NewRequestWithContext(context.Background(), http.MethodPost, target, strings.NewReader(form.Encode()))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	return r
 }
