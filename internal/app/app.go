@@ -13,13 +13,13 @@ import (
 	"time"
 
 	"github.com/genkan-mcp/genkan/internal/audit"
-	"github.com/genkan-mcp/genkan/internal/authserver"
 	"github.com/genkan-mcp/genkan/internal/config"
 	"github.com/genkan-mcp/genkan/internal/gateway"
 	"github.com/genkan-mcp/genkan/internal/grant"
 	"github.com/genkan-mcp/genkan/internal/page"
 	"github.com/genkan-mcp/genkan/internal/store"
 	"github.com/genkan-mcp/genkan/internal/telemetry"
+	"github.com/genkan-mcp/genkan/policy/condition"
 )
 
 // Surroundings are what a test may replace. The zero value is the real world.
@@ -27,6 +27,7 @@ type Surroundings struct {
 	Now  func() time.Time // time.Now
 	HTTP *http.Client     // reaches Entra; a client with a timeout
 	Log  io.Writer        // the log; nothing is logged when nil
+	Out  io.Writer        // audit events, where they are asked for; nowhere when nil
 }
 
 // App is a Genkan that is ready to serve. Close it when it is no longer needed.
@@ -53,6 +54,9 @@ func New(ctx context.Context, cfg *config.Config, around Surroundings) (_ *App, 
 	if around.Log == nil {
 		around.Log = io.Discard
 	}
+	if around.Out == nil {
+		around.Out = io.Discard
+	}
 	a := &App{cfg: cfg, around: around, metrics: telemetry.NewMetrics()}
 	defer func() {
 		if err != nil {
@@ -62,7 +66,7 @@ func New(ctx context.Context, cfg *config.Config, around Surroundings) (_ *App, 
 	if a.logger, err = newLogger(cfg.Log, around.Log); err != nil {
 		return nil, err
 	}
-	if a.state, err = openState(ctx, cfg.Data, around.Now); err != nil {
+	if a.state, err = openState(ctx, cfg, around.Now); err != nil {
 		return nil, err
 	}
 	a.closers = append(a.closers, func(context.Context) error { return a.state.store.Close() })
@@ -120,7 +124,11 @@ func (a *App) openAudit() error {
 	if err != nil {
 		return fmt.Errorf("open the audit log: %w", err)
 	}
-	a.audit, err = audit.New(audit.Config{Sinks: []audit.Sink{file}, Now: a.around.Now, Logger: a.logger})
+	sinks := []audit.Sink{file}
+	if a.cfg.Audit.Stdout {
+		sinks = append(sinks, audit.NewStream(a.around.Out))
+	}
+	a.audit, err = audit.New(audit.Config{Sinks: sinks, Now: a.around.Now, Logger: a.logger})
 	if err != nil {
 		return errors.Join(fmt.Errorf("open the audit log: %w", err), file.Close())
 	}
@@ -128,31 +136,37 @@ func (a *App) openAudit() error {
 	return nil
 }
 
-func (a *App) openRooms(ctx context.Context) error {
-	public, err := url.Parse(a.cfg.PublicURL)
-	if err != nil {
+func (a *App) openRooms(ctx context.Context) (err error) {
+	w := &wiring{app: a}
+	if w.public, err = url.Parse(a.cfg.PublicURL); err != nil {
 		return fmt.Errorf("public URL: %w", err)
 	}
-	pages, err := page.New(page.Config{HTTPS: public.Scheme == "https", Place: public.Host})
+	if w.pages, err = page.New(page.Config{HTTPS: w.public.Scheme == "https", Place: w.public.Host}); err != nil {
+		return err
+	}
+	w.grants, err = grant.New(grant.Config{
+		Store: a.state.store, Ring: a.state.keys.Ring(), Now: a.around.Now,
+		AccessLife: a.cfg.Tokens.Access, AbsoluteLife: a.cfg.Tokens.Session, IdleLife: a.cfg.Tokens.Idle,
+	})
 	if err != nil {
 		return err
 	}
-	grants, err := grant.New(grant.Config{Store: a.state.store, Ring: a.state.keys.Ring(), Now: a.around.Now})
-	if err != nil {
+	if w.signing, err = a.state.signingKeys(ctx, a.around.Now); err != nil {
 		return err
 	}
-	signing, err := a.state.signingKeys(ctx, a.around.Now)
-	if err != nil {
+	if w.compiler, err = condition.New(condition.Config{}); err != nil {
 		return err
 	}
-	auth, err := a.newAuthServer(grants, pages, signing)
-	if err != nil {
+	if w.entra, err = a.newEntraClient(); err != nil {
 		return err
 	}
-	if a.gateway, err = a.newGateway(public, grants, signing); err != nil {
+	if w.auth, err = w.newAuthServer(); err != nil {
 		return err
 	}
-	a.handler = a.newHouse(auth, pages)
+	if a.gateway, err = w.newGateway(); err != nil {
+		return err
+	}
+	a.handler = a.newHouse(w.auth, w.pages)
 	return nil
 }
 
@@ -174,13 +188,4 @@ func (a *App) ready(ctx context.Context) error {
 		return fmt.Errorf("store: %w", err)
 	}
 	return nil
-}
-
-// scopesOf are the scopes of a server beside the base scope, for the consent page.
-func scopesOf(s config.Server) []authserver.Scope {
-	var scopes []authserver.Scope
-	for _, name := range sortedKeys(s.Scopes) {
-		scopes = append(scopes, authserver.Scope{Name: name, Text: s.Scopes[name]})
-	}
-	return scopes
 }

@@ -15,8 +15,6 @@ import (
 	"github.com/genkan-mcp/genkan/internal/authserver"
 	"github.com/genkan-mcp/genkan/internal/config"
 	"github.com/genkan-mcp/genkan/internal/samples"
-	"github.com/genkan-mcp/genkan/internal/secret"
-	"github.com/genkan-mcp/genkan/policy"
 )
 
 // DevOptions say where `genkan dev` listens and keeps its data.
@@ -49,7 +47,10 @@ func Dev(ctx context.Context, o DevOptions) (err error) {
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	cfg := devConfig(behind, publicURL(listener), o.Data)
+	cfg, err := devConfig(behind, publicURL(listener), o.Data)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var others sync.WaitGroup
 	var failed error
@@ -100,29 +101,42 @@ func startBehind(ctx context.Context, tenantListen, public string) (*behind, err
 	return &b, nil
 }
 
-// devConfig is the configuration of `genkan dev`, as a user would write it for a real tenant.
-func devConfig(b *behind, public, data string) *config.Config {
-	return &config.Config{
-		PublicURL: public, Data: data,
-		Entra: config.Entra{
-			Tenant: b.tenant.TenantID, ClientID: entratest.GenkanID, Cloud: "public", Authority: b.tenant.URL,
-			Credential: config.Credential{Secret: secret.NewText(entratest.GenkanSecret)},
-		},
-		Servers: map[string]config.Server{
-			"weather": {
-				Title: "Weather", Description: "Forecasts for a few cities.", URL: b.weather, Path: "/weather/mcp", Credential: "none",
-				Rules: []policy.Rule{
-					{Name: "readers", Allow: []string{"list_cities", "get_forecast"}, Roles: []string{"Weather.Read"}},
-					{Name: "writers", Allow: []string{"set_alert"}, Roles: []string{"Weather.Write"}},
-				},
-			},
-			"profile": {
-				Title: "Profile", Description: "Who you are, as the server behind sees it.", URL: b.profile, Path: "/profile/mcp", Credential: "identity",
-				Rules: []policy.Rule{{Name: "everybody", Allow: []string{"*"}, People: []string{"*"}}},
-			},
-		},
-		Log: config.Log{Level: "info", Format: "text"},
+// devText is the configuration of `genkan dev`, as a user would write it for a real tenant.
+const devText = `
+public_url: ${PUBLIC}
+data: ${DATA}
+entra:
+  tenant: ${TENANT}
+  client_id: ${CLIENT}
+  authority: ${AUTHORITY}
+  credential: {secret: "${SECRET}"}
+servers:
+  weather:
+    title: Weather
+    description: Forecasts for a few cities.
+    url: ${WEATHER}
+    rules:
+      - {name: readers, allow: [list_cities, get_forecast], roles: [Weather.Read]}
+      - {name: writers, allow: [set_alert], roles: [Weather.Write]}
+  profile:
+    title: Profile
+    description: Who you are, as the server behind sees it.
+    url: ${PROFILE}
+    credential: identity
+    rules:
+      - {name: everybody, allow: ["*"], people: ["*"]}
+log: {format: text}
+`
+
+func devConfig(b *behind, public, data string) (*config.Config, error) {
+	values := map[string]string{
+		"PUBLIC": public, "DATA": data, "TENANT": b.tenant.TenantID, "AUTHORITY": b.tenant.URL,
+		"CLIENT": entratest.GenkanID, "SECRET": entratest.GenkanSecret, "WEATHER": b.weather, "PROFILE": b.profile,
 	}
+	return config.Load("genkan dev", []byte(devText), func(name string) (string, bool) {
+		value, ok := values[name]
+		return value, ok
+	})
 }
 
 func onLoopback(address string) error {

@@ -1,14 +1,12 @@
 package app
 
 import (
-	"context"
 	"io"
 	"net/http"
 	"strings"
 
 	"github.com/genkan-mcp/genkan/internal/authserver"
 	"github.com/genkan-mcp/genkan/internal/page"
-	"github.com/genkan-mcp/genkan/internal/upstream"
 )
 
 // house leads each request to its room. The gateway's paths are compared byte for byte, before anything could clean
@@ -76,8 +74,4 @@ func (h *house) health(w http.ResponseWriter, r *http.Request, problem error) {
 		return
 	}
 	_, _ = io.WriteString(w, "ok\n")
-}
-
-func closeQuietly(up upstream.Upstream) func(context.Context) error {
-	return func(context.Context) error { return up.Close() }
 }

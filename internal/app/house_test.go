@@ -18,9 +18,7 @@ import (
 	"github.com/genkan-mcp/genkan/internal/app"
 	"github.com/genkan-mcp/genkan/internal/config"
 	"github.com/genkan-mcp/genkan/internal/samples"
-	"github.com/genkan-mcp/genkan/internal/secret"
 	"github.com/genkan-mcp/genkan/internal/story/browser"
-	"github.com/genkan-mcp/genkan/policy"
 )
 
 const callbackURL = "http://127.0.0.1:33419/callback"
@@ -61,19 +59,13 @@ func openHouse(t *testing.T) *testHouse {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	t.Cleanup(server.Close)
 	h.URL = strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
-	weatherServer := config.Server{Title: "Weather", URL: weather.URL + "/mcp", Path: "/weather/mcp", Credential: "none", Rules: []policy.Rule{
-		{Allow: []string{"list_cities", "get_forecast"}, Roles: []string{"Weather.Read"}},
-		{Allow: []string{"set_alert"}, Roles: []string{"Weather.Write"}},
-	}}
-	other := weatherServer
-	other.Path = "/other/mcp"
-	a, err := app.New(t.Context(), &config.Config{
-		PublicURL: h.URL, Data: h.data,
-		Entra: config.Entra{Tenant: h.Tenant.TenantID, ClientID: entratest.GenkanID, Authority: h.Tenant.URL,
-			Credential: config.Credential{Secret: secret.NewText(entratest.GenkanSecret)}},
-		Servers: map[string]config.Server{"weather": weatherServer, "other": other},
-		Log:     config.Log{Level: "debug", Format: "text"},
-	}, app.Surroundings{Now: h.clock.Now, Log: t.Output()})
+	values := map[string]string{"PUBLIC": h.URL, "DATA": h.data, "AUTHORITY": h.Tenant.URL, "UPSTREAM": weather.URL,
+		"TENANT": h.Tenant.TenantID, "CLIENT": entratest.GenkanID, "SECRET": entratest.GenkanSecret}
+	cfg, err := config.Load("test", []byte(houseText), func(name string) (string, bool) { v, ok := values[name]; return v, ok })
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := app.New(t.Context(), cfg, app.Surroundings{Now: h.clock.Now, Log: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,6 +77,20 @@ func openHouse(t *testing.T) *testHouse {
 	handler = a.Handler()
 	return h
 }
+
+const houseText = `
+public_url: ${PUBLIC}
+data: ${DATA}
+entra: {tenant: "${TENANT}", client_id: "${CLIENT}", authority: "${AUTHORITY}", credential: {secret: "${SECRET}"}}
+servers:
+  weather: &weather
+    url: ${UPSTREAM}/mcp
+    rules:
+      - {allow: [list_cities, get_forecast], roles: [Weather.Read]}
+      - {allow: [set_alert], roles: [Weather.Write]}
+  other: *weather
+log: {level: debug, format: text}
+`
 
 // answer is an HTTP answer, read whole.
 type answer struct {

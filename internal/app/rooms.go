@@ -1,8 +1,13 @@
 package app
 
 import (
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/netip"
 	"net/url"
+	"os"
 
 	"github.com/genkan-mcp/genkan/entra"
 	"github.com/genkan-mcp/genkan/internal/authserver"
@@ -11,119 +16,176 @@ import (
 	"github.com/genkan-mcp/genkan/internal/grant"
 	"github.com/genkan-mcp/genkan/internal/idp/entraid"
 	"github.com/genkan-mcp/genkan/internal/page"
-	"github.com/genkan-mcp/genkan/internal/upstream"
+	"github.com/genkan-mcp/genkan/internal/secret"
 	"github.com/genkan-mcp/genkan/policy"
 	"github.com/genkan-mcp/genkan/policy/condition"
 )
 
-func (a *App) newAuthServer(grants *grant.Grants, pages *page.Pages, signing *gateway.SigningKeys) (*authserver.AuthServer, error) {
-	client, err := a.newEntraClient()
+// wiring is what the rooms are made of, while they are made.
+type wiring struct {
+	app      *App
+	public   *url.URL
+	pages    *page.Pages
+	grants   *grant.Grants
+	signing  *gateway.SigningKeys
+	entra    *entra.Client
+	compiler *condition.Compiler
+	auth     *authserver.AuthServer
+}
+
+func (w *wiring) newAuthServer() (*authserver.AuthServer, error) {
+	a := w.app
+	provider, err := entraid.New(w.entra)
 	if err != nil {
 		return nil, err
 	}
-	provider, err := entraid.New(client)
+	clients, err := w.knownClients()
 	if err != nil {
 		return nil, err
 	}
-	var servers []authserver.Server
-	for _, name := range sortedKeys(a.cfg.Servers) {
-		s := a.cfg.Servers[name]
-		servers = append(servers, authserver.Server{
-			Name: name, Title: s.Title, Description: s.Description, Resource: a.cfg.PublicURL + s.Path, Scopes: scopesOf(s),
-		})
+	registration := authserver.Registration{Off: a.cfg.Registration.Dynamic == "off"}
+	if token := a.cfg.Registration.Token; !token.IsZero() {
+		registration.TokenHash = secret.Hash(token.Reveal())
 	}
+	documents := a.cfg.Registration.Documents
 	return authserver.New(authserver.Config{
-		Issuer: a.cfg.PublicURL, Servers: servers, Provider: provider, ProviderName: "Microsoft Entra ID",
-		Grants: grants, Store: a.state.store, Ring: a.state.keys.Ring(),
-		Pages: pages, Keys: signing.Public, Audit: a.audit, Logger: a.logger, Now: a.around.Now,
+		Issuer: a.cfg.PublicURL, Servers: w.facades(), Provider: provider, ProviderName: "Microsoft Entra ID",
+		Grants: w.grants, Store: a.state.store, Ring: a.state.keys.Ring(),
+		Clients: clients, Registration: registration,
+		Documents: authserver.Documents{Off: documents.Off, Allow: documents.Allow, Deny: documents.Deny},
+		Pages:     w.pages, Keys: w.signing.Public, Audit: a.audit, Logger: a.logger, Now: a.around.Now,
+		// The gateway is made after the authorization server, and before the first request.
+		Address: func(r *http.Request) string { return a.gateway.ClientAddress(r) },
 	})
 }
 
-func (a *App) newEntraClient() (*entra.Client, error) {
-	cloud, err := cloudOf(a.cfg.Entra)
-	if err != nil {
-		return nil, err
+// facades are the servers for which Genkan is the authorization server.
+func (w *wiring) facades() []authserver.Server {
+	var servers []authserver.Server
+	for _, name := range sortedKeys(w.app.cfg.Servers) {
+		s := w.app.cfg.Servers[name]
+		if s.Mode == "resource" {
+			continue
+		}
+		server := authserver.Server{Name: name, Title: s.Title, Description: s.Description, Resource: w.app.cfg.PublicURL + s.Path}
+		for _, scope := range sortedKeys(s.Scopes) {
+			server.Scopes = append(server.Scopes, authserver.Scope{Name: scope, Text: s.Scopes[scope]})
+		}
+		servers = append(servers, server)
 	}
-	credential := credentialOf(a.cfg.Entra.Credential)
-	if warning := credential.Warning(); warning != "" && a.cfg.Entra.Authority == "" {
-		a.logger.Warn(warning, "key", "entra.credential")
-	}
-	return entra.NewClient(entra.ClientConfig{
-		Cloud: cloud, Tenant: a.cfg.Entra.Tenant, ClientID: a.cfg.Entra.ClientID,
-		Credential: credential, HTTPClient: a.around.HTTP, Now: a.around.Now,
-	})
+	return servers
 }
 
-func cloudOf(e config.Entra) (entra.Cloud, error) {
-	switch {
-	case e.Authority != "":
-		return entra.DevCloud(e.Authority)
-	case e.Cloud == "us_government":
-		return entra.USGovernment(), nil
-	case e.Cloud == "china":
-		return entra.China(), nil
-	default:
-		return entra.Public(), nil
+func (w *wiring) knownClients() ([]authserver.Client, error) {
+	var clients []authserver.Client
+	for _, c := range w.app.cfg.Clients {
+		client := authserver.Client{ID: c.ID, Name: c.Name, RedirectURIs: c.RedirectURIs, Introspects: c.Introspects}
+		if c.SecretHash != "" {
+			if _, err := hex.Decode(client.SecretHash[:], []byte(c.SecretHash)); err != nil {
+				return nil, fmt.Errorf("client %s: secret hash: %w", c.ID, err)
+			}
+		}
+		if c.Keys != "" {
+			content, err := os.ReadFile(c.Keys)
+			if err != nil {
+				return nil, fmt.Errorf("client %s: %w", c.ID, err)
+			}
+			if err := json.Unmarshal(content, &client.Keys); err != nil {
+				return nil, fmt.Errorf("client %s: %s is no JWK set: %w", c.ID, c.Keys, err)
+			}
+		}
+		if c.Application != "" {
+			client.Application = policy.Identity{Tenant: w.app.cfg.Entra.Tenant, Object: c.Application, Kind: policy.Application,
+				Client: c.ID, Roles: c.Roles, Name: c.Name}
+		}
+		clients = append(clients, client)
 	}
+	return clients, nil
 }
 
-func credentialOf(c config.Credential) entra.Credential {
-	switch {
-	case c.ManagedIdentity == "system":
-		return entra.ManagedIdentity("")
-	case c.ManagedIdentity != "":
-		return entra.ManagedIdentity(c.ManagedIdentity)
-	case c.WorkloadIdentity != "":
-		return entra.WorkloadIdentity(c.WorkloadIdentity)
-	case c.Certificate != "":
-		return entra.CertificateFile(c.Certificate)
-	default:
-		return entra.Secret(c.Secret.Reveal())
-	}
-}
-
-func (a *App) newGateway(public *url.URL, grants *grant.Grants, signing *gateway.SigningKeys) (*gateway.Gateway, error) {
-	compiler, err := condition.New(condition.Config{})
-	if err != nil {
-		return nil, err
-	}
+func (w *wiring) newGateway() (*gateway.Gateway, error) {
+	a := w.app
 	var servers []gateway.Server
 	for _, name := range sortedKeys(a.cfg.Servers) {
-		s, err := a.newServer(name, a.cfg.Servers[name], grants, signing, compiler)
+		s, err := w.newServer(name, a.cfg.Servers[name])
 		if err != nil {
 			return nil, fmt.Errorf("server %s: %w", name, err)
 		}
 		servers = append(servers, s)
 	}
+	var proxies []netip.Prefix
+	for _, cidr := range a.cfg.Proxies.Trusted {
+		prefix, err := netip.ParsePrefix(cidr)
+		if err != nil {
+			return nil, fmt.Errorf("trusted proxy: %w", err)
+		}
+		proxies = append(proxies, prefix)
+	}
 	return gateway.New(gateway.Config{
-		PublicURL: public, Servers: servers, SessionIDs: a.state.keys.Ring(),
+		PublicURL: w.public, Servers: servers, SessionIDs: a.state.keys.Ring(),
 		Audit: a.audit, Metrics: a.metrics, Logger: a.logger, Now: a.around.Now,
+		Hosts: a.cfg.Proxies.Hosts, Origins: a.cfg.Proxies.Origins, TrustedProxies: proxies,
 	})
 }
 
-func (a *App) newServer(name string, s config.Server, grants *grant.Grants, signing *gateway.SigningKeys, compiler *condition.Compiler) (gateway.Server, error) {
-	rules, err := policy.Compile(s.Rules, compiler.Compile)
+func (w *wiring) newServer(name string, s config.Server) (gateway.Server, error) {
+	rules, err := policy.Compile(s.Rules, w.compiler.Compile)
 	if err != nil {
 		return gateway.Server{}, err
 	}
-	address, err := url.Parse(s.URL)
-	if err != nil {
-		return gateway.Server{}, fmt.Errorf("url: %w", err)
-	}
-	up, err := upstream.NewHTTP(upstream.HTTPConfig{URL: address, Transport: upstream.NewTransport()})
+	up, err := newUpstream(s, w.app.logger.With("server", name))
 	if err != nil {
 		return gateway.Server{}, err
 	}
-	a.closers = append(a.closers, closeQuietly(up))
+	w.app.closers = append(w.app.closers, closeQuietly(up))
 	server := gateway.Server{
-		Name: name, Title: s.Title, Resource: a.cfg.PublicURL + s.Path,
-		Authenticator: gateway.Facade{Sessions: grants}, AuthorizationServers: []string{a.cfg.PublicURL},
-		Scopes: []string{authserver.BaseScope}, Rules: rules, Upstream: up,
+		Name: name, Title: s.Title, Resource: w.app.cfg.PublicURL + s.Path, Rules: rules, Upstream: up,
+		Limits: limitsOf(s.Limits), RecordArguments: s.RecordArguments,
+		Authenticator: gateway.Facade{Sessions: w.grants}, AuthorizationServers: []string{w.app.cfg.PublicURL},
+		Scopes: []string{authserver.BaseScope},
 	}
-	if s.Credential == "identity" {
-		if server.Credential, err = gateway.NewSignedIdentity(a.cfg.PublicURL, s.URL, signing, a.around.Now); err != nil {
+	if s.Mode == "resource" {
+		if err := w.resourceMode(&server, s.Resource); err != nil {
 			return gateway.Server{}, err
 		}
 	}
-	return server, nil
+	server.Credential, err = w.credential(s)
+	return server, err
+}
+
+// resourceMode makes Entra the authorization server, and its own tokens the ones that are shown.
+func (w *wiring) resourceMode(server *gateway.Server, r config.Resource) error {
+	cloud, err := cloudOf(w.app.cfg.Entra)
+	if err != nil {
+		return err
+	}
+	verifier, err := w.verifier(r)
+	if err != nil {
+		return err
+	}
+	server.Authenticator = gateway.EntraTokens{Verifier: verifier}
+	server.AuthorizationServers = []string{cloud.IssuerV2(w.app.cfg.Entra.Tenant)}
+	server.Scopes = []string{r.Scope}
+	server.AskScopes = []string{"api://" + r.ClientID + "/" + r.Scope}
+	return nil
+}
+
+func (w *wiring) credential(s config.Server) (gateway.Credential, error) {
+	switch s.Credential.Kind {
+	case "identity":
+		return gateway.NewSignedIdentity(w.app.cfg.PublicURL, s.URL+s.SSE, w.signing, w.app.around.Now)
+	case "on_behalf_of":
+		return w.onBehalfOf(s)
+	case "application":
+		return w.application(s.Credential.Application), nil
+	case "header":
+		return gateway.Header{Name: s.Credential.Header.Name, Value: s.Credential.Header.Value}, nil
+	default:
+		return gateway.None{}, nil
+	}
+}
+
+func limitsOf(l config.Limits) gateway.Limits {
+	rate := func(r config.Rate) gateway.Rate { return gateway.Rate{Count: r.Count, Per: r.Per} }
+	return gateway.Limits{Identity: rate(l.Identity), Tool: rate(l.Tool), Server: rate(l.Server), Concurrent: l.Concurrent, Streams: l.Streams}
 }

@@ -31,7 +31,7 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if err != nil {
 		return err
 	}
-	return runApp(ctx, cfg, Surroundings{Log: o.Log}, listener, func() {
+	return runApp(ctx, cfg, Surroundings{Log: o.Log, Out: o.Out}, listener, func() {
 		_, _ = fmt.Fprintf(o.Out, "Ready: %s at %s, listening on %s\n", config.Count(len(cfg.Servers), "server"), cfg.PublicURL, listener.Addr())
 	})
 }

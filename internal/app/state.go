@@ -3,8 +3,7 @@ package app
 import (
 	"context"
 	"crypto/rand"
-	"crypto/x509"
-	"encoding/json"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,38 +12,79 @@ import (
 	"slices"
 	"time"
 
-	"github.com/genkan-mcp/genkan/internal/gateway"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+
+	"github.com/genkan-mcp/genkan/internal/config"
 	"github.com/genkan-mcp/genkan/internal/grant"
 	"github.com/genkan-mcp/genkan/internal/secret"
+	"github.com/genkan-mcp/genkan/internal/secret/keyvault"
 	"github.com/genkan-mcp/genkan/internal/store"
+	"github.com/genkan-mcp/genkan/internal/store/redis"
 	"github.com/genkan-mcp/genkan/internal/store/sqlite"
 )
 
-// state is what outlives the process: a folder with the store, the key file and the audit log.
+// state is what outlives the process: the store, the ring of keys, and the folder with the audit log.
 type state struct {
 	dir   string
 	store store.Store
 	keys  *grant.Keys
 }
 
-func openState(ctx context.Context, dir string, now func() time.Time) (*state, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+func openState(ctx context.Context, cfg *config.Config, now func() time.Time) (*state, error) {
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data folder: %w", err)
 	}
-	s := &state{dir: dir}
-	wrapper, err := secret.OpenKeyFile(s.path("genkan.key"), rand.Reader)
+	wrapper, err := openWrapper(cfg)
 	if err != nil {
 		return nil, err
 	}
-	opened, err := sqlite.Open(ctx, s.path("genkan.db"))
+	opened, err := openStore(ctx, cfg.Store)
 	if err != nil {
 		return nil, err
 	}
-	s.store = opened
-	if s.keys, err = grant.OpenKeys(ctx, grant.KeysConfig{Store: opened, Wrapper: wrapper, Now: now}); err != nil {
+	keys, err := grant.OpenKeys(ctx, grant.KeysConfig{Store: opened, Wrapper: wrapper, Now: now})
+	if err != nil {
 		return nil, errors.Join(err, opened.Close())
 	}
-	return s, nil
+	return &state{dir: cfg.Data, store: opened, keys: keys}, nil
+}
+
+func openStore(ctx context.Context, c config.Store) (store.Store, error) {
+	if len(c.Redis.Addresses) == 0 {
+		return sqlite.Open(ctx, c.SQLite)
+	}
+	r := redis.Config{
+		Addrs: c.Redis.Addresses, Username: c.Redis.Username, Password: c.Redis.Password, DB: c.Redis.DB,
+		Prefix: c.Redis.Prefix, Cluster: c.Redis.Cluster, MasterName: c.Redis.Master, Replicas: c.Redis.Replicas,
+	}
+	if c.Redis.TLS {
+		r.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	return redis.Open(ctx, r)
+}
+
+func openWrapper(cfg *config.Config) (secret.Wrapper, error) {
+	if cfg.Keys.Vault == "" {
+		return secret.OpenKeyFile(cfg.Keys.File, rand.Reader)
+	}
+	credential, err := vaultCredential(cfg.Entra.Credential)
+	if err != nil {
+		return nil, fmt.Errorf("credential for the Key Vault: %w", err)
+	}
+	return keyvault.New(keyvault.Config{Key: cfg.Keys.Vault, Credential: credential})
+}
+
+// vaultCredential is how the Key Vault is asked: as the managed identity itself, or by whatever the machine offers.
+func vaultCredential(c config.Credential) (azcore.TokenCredential, error) {
+	switch c.ManagedIdentity {
+	case "":
+		return azidentity.NewDefaultAzureCredential(nil)
+	case "system":
+		return azidentity.NewManagedIdentityCredential(nil)
+	default:
+		return azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ID: azidentity.ClientID(c.ManagedIdentity)})
+	}
 }
 
 func (s *state) path(name string) string { return filepath.Join(s.dir, name) }
@@ -53,69 +93,5 @@ func (s *state) tidy(ctx context.Context, now time.Time) error {
 	_, err := s.store.Sweep(ctx, now)
 	return errors.Join(err, s.keys.Refresh(ctx))
 }
-
-// The signing keys lie in the store, sealed, as one record: every replica signs with the same.
-const (
-	signingKind = "keys"
-	signingID   = "signing"
-)
-
-// storedKey is a signing key as the record holds it.
-type storedKey struct {
-	From time.Time `json:"from"`
-	DER  []byte    `json:"der"` // PKCS #8
-}
-
-// signingKeys reads the keys that sign identities, or makes the first one.
-func (s *state) signingKeys(ctx context.Context, now func() time.Time) (*gateway.SigningKeys, error) {
-	record, err := s.store.Get(ctx, signingKind, signingID)
-	if errors.Is(err, store.ErrNotFound) {
-		if err = s.createSigningKey(ctx, now()); err == nil || errors.Is(err, store.ErrExists) {
-			record, err = s.store.Get(ctx, signingKind, signingID)
-		}
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read the signing keys: %w", err)
-	}
-	plain, err := s.keys.Ring().Open(signingBinding(), record.Value)
-	if err != nil {
-		return nil, fmt.Errorf("open the signing keys: %w", err)
-	}
-	var stored []storedKey
-	if err := json.Unmarshal(plain, &stored); err != nil {
-		return nil, fmt.Errorf("read the signing keys: %w", err)
-	}
-	var keys []gateway.SigningKey
-	for _, k := range stored {
-		key, err := gateway.ParseSigningKey(k.DER, k.From)
-		if err != nil {
-			return nil, err
-		}
-		keys = append(keys, key)
-	}
-	return gateway.NewSigningKeys(now, keys...)
-}
-
-func (s *state) createSigningKey(ctx context.Context, now time.Time) error {
-	key, err := gateway.NewSigningKey(rand.Reader, now)
-	if err != nil {
-		return err
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key.Key)
-	if err != nil {
-		return fmt.Errorf("encode the signing key: %w", err)
-	}
-	plain, err := json.Marshal([]storedKey{{From: now, DER: der}})
-	if err != nil {
-		return fmt.Errorf("encode the signing key: %w", err)
-	}
-	sealed, err := s.keys.Ring().Seal(signingBinding(), plain)
-	if err != nil {
-		return fmt.Errorf("seal the signing key: %w", err)
-	}
-	return s.store.Create(ctx, store.Record{Kind: signingKind, ID: signingID, Value: sealed})
-}
-
-func signingBinding() secret.Binding { return secret.Binding{Kind: signingKind, Key: signingID} }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -78,3 +78,14 @@ func (a *AuthServer) settle(ctx context.Context, s signIn) {
 func pageToProvider(target, provider string) page.Onward {
 	return page.Onward{Target: target, Title: "On to your sign-in", Text: "You are being taken to " + provider + "."}
 }
+
+// SignInAgain ends a session whose person must satisfy the identity provider anew, and keeps what it wants (claims, as
+// JSON; may be empty) for their next sign-in with the same client to the same server.
+func (a *AuthServer) SignInAgain(ctx context.Context, session, claims string) error {
+	ended, err := a.Grants.Get(ctx, session)
+	if err != nil {
+		return fmt.Errorf("find the session to end: %w", err)
+	}
+	a.demandLater(ctx, ended.Identity.Key(), ended.Client, ended.Server, demand{Claims: claims, Login: claims == ""})
+	return a.Grants.End(ctx, session)
+}
