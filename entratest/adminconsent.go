@@ -43,8 +43,8 @@ func (d *Directory) allDefaults(client *App) string {
 	return strings.Join(scopes, " ")
 }
 
-// adminLacking lists everything that an administrator is asked for, consented before or not.
-func (d *Directory) adminLacking(client *App, v *visit) ([]lack, *refusal) {
+// everything lists all that a sign-in asks for, consented before or not.
+func (d *Directory) everything(client *App, v *visit) ([]lack, *refusal) {
 	set, no := d.readScopes(client, v.scope)
 	if no != nil {
 		return nil, no
@@ -66,7 +66,7 @@ func (t *Tenant) askAdmin(w http.ResponseWriter, r *http.Request, d *Directory, 
 	if !d.person(v.person).Admin {
 		return refuse(90094, client.Name)
 	}
-	lacking, no := d.adminLacking(client, v)
+	lacking, no := d.everything(client, v)
 	if no != nil {
 		return &sendBack{to: v, no: no}
 	}
@@ -79,7 +79,7 @@ func (t *Tenant) adminAgreed(w http.ResponseWriter, d *Directory, v *visit) erro
 	if !d.person(v.person).Admin {
 		return refuse(90094, client.Name)
 	}
-	lacking, no := d.adminLacking(client, v)
+	lacking, no := d.everything(client, v)
 	if no != nil {
 		return &sendBack{to: v, no: no}
 	}

@@ -1,6 +1,7 @@
 package entratest
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -198,9 +199,11 @@ func (t *Tenant) finish(w http.ResponseWriter, r *http.Request, d *Directory, v 
 	if slices.Contains(v.types, "code") {
 		value := "1.A" + t.opaque(64)
 		t.remember(func(s *state) {
+			now := t.clock().Add(t.offset)
+			maps.DeleteFunc(s.codes, func(_ string, old *code) bool { return now.Sub(old.expires) > codeLife })
 			s.codes[value] = &code{
 				signedIn: v.signedIn, redirect: v.redirect, challenge: v.challenge, method: v.method,
-				expires: t.clock().Add(t.offset).Add(codeLife),
+				expires: now.Add(codeLife),
 			}
 		})
 		answer = append(answer, pair{"code", value})

@@ -140,7 +140,7 @@ func TestSingleSignOnAndPrompts(t *testing.T) {
 			t.Errorf("prompt=%s: no account picker", prompt)
 		}
 	}
-	if asked := visit(t, client, authorizeURL(tenant, "prompt", "consent")); !strings.Contains(asked.Raw, "Permissions requested") {
+	if asked := visit(t, client, authorizeURL(tenant, "prompt", "consent")); !strings.Contains(asked.Raw, "access_as_user") {
 		t.Error("prompt=consent: no consent page")
 	}
 	chooseAccount(t, client, authorizeURL(tenant, "prompt", "select_account"), "bob@contoso.example")

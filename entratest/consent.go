@@ -50,6 +50,9 @@ func (t *Tenant) askConsent(w http.ResponseWriter, r *http.Request, d *Directory
 			}
 		}
 	}
+	if v.prompt == "consent" {
+		lacking, _ = d.everything(client, v) // everything that was asked, consented before or not
+	}
 	return t.consentPage(w, r, d, v, lacking)
 }
 

@@ -2,6 +2,7 @@ package entratest
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"strings"
 	"time"
@@ -54,7 +55,10 @@ func (t *Tenant) deviceCode(w http.ResponseWriter, r *http.Request) error {
 		signedIn: signedIn{client: q.client.ClientID, scope: scope, platform: platformPublic},
 		userCode: t.userCode(), expires: t.now().Add(deviceLife),
 	}
-	t.remember(func(s *state) { s.devices[secret] = made })
+	t.remember(func(s *state) {
+		maps.DeleteFunc(s.devices, func(_ string, old *device) bool { return made.expires.Sub(old.expires) > 24*time.Hour })
+		s.devices[secret] = made
+	})
 	page := q.base + "/devicelogin"
 	writeJSON(w, http.StatusOK, map[string]any{
 		"user_code": made.userCode, "device_code": secret, "verification_uri": page,

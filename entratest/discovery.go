@@ -38,6 +38,7 @@ type metadata struct {
 const literalTenant = "{tenantid}"
 
 func (t *Tenant) discovery(w http.ResponseWriter, r *http.Request) error {
+	allowOrigin(w, r)
 	if no := t.knownTenant(r); no != nil {
 		return no
 	}
@@ -84,6 +85,7 @@ func issuerV1(tenant string) string       { return "https://sts.windows.net/" + 
 func issuerV2(base, tenant string) string { return base + "/" + tenant + "/v2.0" }
 
 func (t *Tenant) keySet(w http.ResponseWriter, r *http.Request) error {
+	allowOrigin(w, r)
 	if no := t.knownTenant(r); no != nil {
 		return no
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -75,12 +76,9 @@ func (t *Tenant) accessClaims(d *Directory, base string, a award, life time.Dura
 func (t *Tenant) noteIssued(c claims, a award) {
 	now, expires := t.now(), time.Unix(c["exp"].(int64), 0)
 	t.remember(func(s *state) {
-		if len(s.issued) >= issuedKept {
-			for uti, old := range s.issued {
-				if old.expires.Before(now) {
-					delete(s.issued, uti)
-				}
-			}
+		if len(s.issued) >= s.sweepAt {
+			maps.DeleteFunc(s.issued, func(_ string, old *issued) bool { return old.expires.Before(now) })
+			s.sweepAt = max(issuedKept, 2*len(s.issued))
 		}
 		s.issued[c["uti"].(string)] = &issued{signedIn: a.signedIn, expires: expires, challenges: a.challenges}
 	})

@@ -2,6 +2,7 @@ package entratest_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/genkan-mcp/genkan/entratest"
@@ -48,5 +49,14 @@ func TestV1EndpointTakesAResource(t *testing.T) {
 	}
 	if aud := payload(t, got.str("access_token"))["aud"]; aud != "https://graph.microsoft.com" {
 		t.Errorf("audience %v", aud)
+	}
+	v1 := strings.Replace(authorizeURL(tenant, "scope", "", "resource", "https://search.azure.com"), "/v2.0", "", 1)
+	answer, err := tenant.SignIn(v1, "alice")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = post(t, tenant, "/"+entratest.TenantID+"/oauth2/token", redeemForm(answer.Params.Get("code"), "scope", ""))
+	if got.Status != http.StatusOK || payload(t, got.str("access_token"))["aud"] != "https://search.azure.com" {
+		t.Errorf("the resource of the sign-in: %s", got.Raw)
 	}
 }

@@ -9,6 +9,7 @@ type state struct {
 	codes    map[string]*code
 	refresh  map[string]*refreshToken
 	issued   map[string]*issued // access tokens, by uti
+	sweepAt  int                // how many of them make it worth looking for expired ones
 	devices  map[string]*device // device codes
 	vault    map[string][]*vaultKey
 	faults   []*Fault
@@ -19,7 +20,7 @@ func newState() state {
 	return state{
 		visits: map[string]*visit{}, sessions: map[string]*session{},
 		codes: map[string]*code{}, refresh: map[string]*refreshToken{},
-		issued: map[string]*issued{}, devices: map[string]*device{},
+		issued: map[string]*issued{}, sweepAt: issuedKept, devices: map[string]*device{},
 		vault: map[string][]*vaultKey{},
 	}
 }

@@ -39,9 +39,18 @@ func (q *tokenRequest) need(name string) (string, *refusal) {
 // scope is the scope parameter. The v1 endpoint has a resource in its place.
 func (q *tokenRequest) scope() string {
 	if resource := q.param("resource"); !q.v2 && resource != "" {
-		return strings.TrimSuffix(resource, "/") + "/.default openid profile offline_access"
+		return scopeOfResource(resource)
 	}
 	return q.param("scope")
+}
+
+// scopeOfResource says in scopes what a v1 request says by its resource.
+func scopeOfResource(resource string) string {
+	const always = "openid profile offline_access"
+	if resource == "" {
+		return always
+	}
+	return strings.TrimSuffix(resource, "/") + "/.default " + always
 }
 
 // tokenResponse is Entra's answer. MSAL insists on client_info, and on every asked scope in scope.

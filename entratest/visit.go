@@ -80,7 +80,7 @@ func (t *Tenant) readVisit(r *http.Request, d *Directory) (*visit, error) {
 	v.client, v.platform, v.nonce = client.ClientID, kind, r.Form.Get("nonce")
 	v.scope = r.Form.Get("scope")
 	if !v.v2 && v.scope == "" {
-		v.scope = "openid profile"
+		v.scope = scopeOfResource(r.Form.Get("resource"))
 	}
 	if no := t.checkVisit(d, client, v, r.Form); no != nil {
 		return nil, &sendBack{to: v, no: no}
