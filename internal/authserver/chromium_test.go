@@ -49,9 +49,10 @@ func ask[T any](t *testing.T, tab context.Context, question chromedp.Action[T]) 
 
 // outside is everything that is not the house: an identity provider that has a session already and answers at
 // once, by way of another host, and a client that waits for its redirect.
-func outside(t *testing.T, h *house) (redirect string) {
+func outside(t *testing.T, h *house) (redirect string, arrivals <-chan *url.URL) {
 	t.Helper()
 	var base string
+	arrived := make(chan *url.URL, 10)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/authorize":
@@ -61,43 +62,50 @@ func outside(t *testing.T, h *house) (redirect string) {
 		case "/frame":
 			w.Header().Set("Content-Type", "text/html")
 			fmt.Fprintf(w, `<p id="trap">Win a prize</p><iframe id="frame" src="%s"></iframe>`, r.URL.Query().Get("src"))
+		case "/callback":
+			arrived <- r.URL
 		default:
-			w.Header().Set("Content-Type", "text/html")
-			fmt.Fprint(w, `<title>client</title><p id="arrived">arrived</p>`)
+			http.NotFound(w, r)
 		}
 	}))
 	t.Cleanup(server.Close)
 	base = server.URL
 	h.provider.base = base
-	return base + "/callback"
+	return base + "/callback", arrived
+}
+
+// click presses a button of the page. A page that follows is not waited for.
+func click(t *testing.T, tab context.Context, button string) {
+	t.Helper()
+	ask(t, tab, chromedp.Evaluate[bool](`(document.querySelector('button[value="`+button+`"]').click(), true)`))
 }
 
 func TestChromiumGetsThroughConsentAndDenialInSpiteOfTheContentPolicy(t *testing.T) {
 	h := newHouse(t)
-	redirect := outside(t, h)
+	redirect, arrivals := outside(t, h)
 	c := h.register(map[string]any{"redirect_uris": []string{redirect}})
 	for button, want := range map[string]string{"allow": "code", "deny": "error"} {
 		tab := chromium(t)
-		do(t, tab,
-			chromedp.Navigate(c.authorizeURL("redirect_uri", redirect)),
-			chromedp.Click(`button[value="`+button+`"]`),
-			chromedp.WaitVisible("#arrived"),
-		)
-		at := ask(t, tab, chromedp.Location())
-		u, err := url.Parse(at)
-		if err != nil || !strings.HasPrefix(at, redirect+"?") || u.Query().Get(want) == "" || u.Query().Get("iss") != h.URL {
-			t.Errorf("%s: arrived at %s", button, at)
+		do(t, tab, chromedp.Navigate(c.authorizeURL("redirect_uri", redirect)))
+		click(t, tab, button)
+		select {
+		case at := <-arrivals:
+			if at.Query().Get(want) == "" || at.Query().Get("iss") != h.URL {
+				t.Errorf("%s: arrived at %s", button, at)
+			}
+		case <-tab.Done():
+			t.Errorf("%s: the client never heard of it", button)
 		}
 	}
 }
 
 func TestThreat03_ConsentPageCanNotBeFramed(t *testing.T) {
 	h := newHouse(t)
-	redirect := outside(t, h)
+	redirect, _ := outside(t, h)
 	c := h.register(map[string]any{"redirect_uris": []string{redirect}})
 	frame := strings.TrimSuffix(redirect, "/callback") + "/frame?src=" + url.QueryEscape(c.authorizeURL("redirect_uri", redirect))
 	tab := chromium(t)
-	do(t, tab, chromedp.Navigate(frame), chromedp.WaitVisible("#trap"))
+	do(t, tab, chromedp.Navigate(frame))
 	tree := ask(t, tab, chromedp.Action[page.GetFrameTreeResult](func(ctx context.Context, target *chromedp.Target) (page.GetFrameTreeResult, error) {
 		return cdp.Call(ctx, target, page.GetFrameTree, cdp.Empty{})
 	}))
@@ -112,7 +120,7 @@ func TestThreat03_ConsentPageCanNotBeFramed(t *testing.T) {
 // The pages are looked at by people; this keeps pictures of them when the test runs with -artifacts.
 func TestPagesFitEveryWidthAndScheme(t *testing.T) {
 	h := newHouse(t)
-	redirect := outside(t, h)
+	redirect, _ := outside(t, h)
 	c := h.register(map[string]any{"redirect_uris": []string{redirect}, "client_name": "Claude Code (weather)"})
 	pages := map[string]string{
 		"consent": c.authorizeURL("redirect_uri", redirect, "scope", "mcp alerts"),
@@ -133,8 +141,10 @@ func TestPagesFitEveryWidthAndScheme(t *testing.T) {
 						return err
 					}),
 					chromedp.Navigate(address),
-					chromedp.WaitVisible("h1"),
 				)
+				if title := ask(t, tab, chromedp.Evaluate[string](`document.querySelector("h1").innerText`)); title == "" {
+					t.Errorf("%s: the page has no heading", name)
+				}
 				overflow := ask(t, tab, chromedp.Evaluate[bool](`document.documentElement.scrollWidth > document.documentElement.clientWidth`))
 				picture := ask(t, tab, chromedp.FullScreenshot(100))
 				if overflow {
