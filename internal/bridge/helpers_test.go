@@ -131,6 +131,15 @@ type machine struct {
 	log    *transcript
 	stdout *transcript // everything that goes to MCP clients
 	change func(*bridge.ConnectOptions)
+	// revision is what sessions speak; empty: the newest.
+	revision string
+}
+
+// await waits until something is so.
+func (m *machine) await(so func() bool) {
+	for deadline := time.Now().Add(10 * time.Second); !so() && time.Now().Before(deadline); {
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 func newMachine(t testing.TB) *machine {
@@ -148,8 +157,8 @@ type running struct {
 // run starts a bridge; it ends with the test at the latest.
 func (m *machine) run(t testing.TB, server string) *running {
 	t.Helper()
-	clientOut, in := io.Pipe()
-	out, clientIn := io.Pipe()
+	clientOut, in := pipe(t)
+	out, clientIn := pipe(t)
 	o := bridge.ConnectOptions{
 		Streams: bridge.Streams{In: clientOut, Out: io.MultiWriter(clientIn, m.stdout), Log: m.log}, Server: server,
 		SignIn: bridge.SignIn{Browser: browserCommand(), Timeout: 10 * time.Second},
@@ -167,11 +176,22 @@ func (m *machine) run(t testing.TB, server string) *running {
 	}()
 	t.Cleanup(func() {
 		_ = in.Close()
-		_ = out.Close()
 		cancel()
 		<-r.done
+		_ = out.Close()
 	})
 	return r
+}
+
+// pipe has a buffer, as a pipe between processes has.
+func pipe(t testing.TB) (*os.File, *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = r.Close(), w.Close() })
+	return r, w
 }
 
 // session is an MCP client of the official SDK on a bridge.
@@ -188,14 +208,12 @@ func (m *machine) connect(t testing.TB, server string, options *mcp.ClientOption
 	t.Helper()
 	r := m.run(t, server)
 	client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, options)
-	s, err := client.Connect(context.Background(), &mcp.IOTransport{Reader: io.NopCloser(r.out), Writer: r.in}, &mcp.ClientSessionOptions{ProtocolVersion: m.protocol()})
+	s, err := client.Connect(context.Background(), &mcp.IOTransport{Reader: io.NopCloser(r.out), Writer: r.in}, &mcp.ClientSessionOptions{ProtocolVersion: m.revision})
 	if err == nil {
 		t.Cleanup(func() { _ = s.Close() })
 	}
 	return s, err
 }
-
-func (m *machine) protocol() string { return "" }
 
 // callText calls a tool and gives the text that it answers.
 func callText(t testing.TB, s *mcp.ClientSession, tool string, arguments map[string]any) string {

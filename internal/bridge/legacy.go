@@ -35,12 +35,22 @@ type awaited struct {
 }
 
 func (r *remote) sendLegacy(ctx context.Context, m *mcpwire.Message, sent func()) error {
-	l, err := r.connected(ctx, m)
-	if err != nil {
-		return err
+	for again := false; ; again = true {
+		l, err := r.connected(ctx, m)
+		if err != nil {
+			return err
+		}
+		err = r.postLegacy(ctx, l, m, sent, false)
+		if !errors.Is(err, errUnknownStream) || again {
+			return err
+		}
+		l.hangUp()
+		<-l.gone
 	}
-	return r.postLegacy(ctx, l, m, sent, false)
 }
+
+// errUnknownStream means that the server has ended the stream, and we have not noticed yet.
+var errUnknownStream = errors.New("the server does not know the stream any more")
 
 // connected gives the connection, and opens one where there is none. A client that has said initialize before is
 // not bothered with it again.
@@ -200,6 +210,9 @@ func (r *remote) postLegacy(ctx context.Context, l *legacy, m *mcpwire.Message, 
 		return err
 	}
 	discard(resp)
+	if resp.StatusCode == http.StatusNotFound {
+		return errUnknownStream
+	}
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
 		return fmt.Errorf("the server answered %s", resp.Status)
 	}
