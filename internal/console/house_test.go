@@ -129,6 +129,14 @@ func openHouse(t *testing.T, o options) *house {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
 	t.Cleanup(server.Close)
 	h.URL = strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
+	h.Tenant.Change(func(d *entratest.Directory) {
+		for i := range d.Apps {
+			if app := &d.Apps[i]; app.ClientID == entratest.GenkanID {
+				app.OptionalClaims.ID = append(app.OptionalClaims.ID, "sid")
+				app.Logout = h.URL + console.FrontChannelPath
+			}
+		}
+	})
 	handler = h.build(o)
 	return h
 }
