@@ -9,17 +9,13 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/genkan-mcp/genkan/internal/audit"
 	"github.com/genkan-mcp/genkan/internal/config"
-	"github.com/genkan-mcp/genkan/internal/gateway"
-	"github.com/genkan-mcp/genkan/internal/grant"
-	"github.com/genkan-mcp/genkan/internal/page"
 	"github.com/genkan-mcp/genkan/internal/store"
 	"github.com/genkan-mcp/genkan/internal/telemetry"
-	"github.com/genkan-mcp/genkan/policy/condition"
 )
 
 // Surroundings are what a test may replace. The zero value is the real world.
@@ -32,73 +28,94 @@ type Surroundings struct {
 
 // App is a Genkan that is ready to serve. Close it when it is no longer needed.
 type App struct {
-	cfg     *config.Config
+	cfg     atomic.Pointer[config.Config]
 	around  Surroundings
 	logger  *slog.Logger
 	metrics *telemetry.Metrics
 	state   *state
 	audit   *audit.Log
-	gateway *gateway.Gateway
-	handler http.Handler
-	closers []func(context.Context) error // called in reverse
+	rooms   atomic.Pointer[rooms]
 }
 
 // New wires a Genkan. The configuration must come from config.Load.
 func New(ctx context.Context, cfg *config.Config, around Surroundings) (_ *App, err error) {
-	if around.Now == nil {
-		around.Now = time.Now
-	}
-	if around.HTTP == nil {
-		around.HTTP = &http.Client{Timeout: 30 * time.Second}
-	}
-	if around.Log == nil {
-		around.Log = io.Discard
-	}
-	if around.Out == nil {
-		around.Out = io.Discard
-	}
-	a := &App{cfg: cfg, around: around, metrics: telemetry.NewMetrics()}
+	a := &App{around: around.withDefaults(), metrics: telemetry.NewMetrics()}
+	a.cfg.Store(cfg)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.Close(context.WithoutCancel(ctx)))
 		}
 	}()
-	if a.logger, err = newLogger(cfg.Log, around.Log); err != nil {
+	if a.logger, err = newLogger(cfg.Log, a.around.Log); err != nil {
 		return nil, err
 	}
-	if a.state, err = openState(ctx, cfg, around.Now); err != nil {
+	if a.state, err = openState(ctx, cfg, a.around.Now); err != nil {
 		return nil, err
 	}
-	a.closers = append(a.closers, func(context.Context) error { return a.state.store.Close() })
-	if err = a.openAudit(); err != nil {
+	if err = a.openAudit(cfg.Audit); err != nil {
 		return nil, err
 	}
-	if err = a.openRooms(ctx); err != nil {
+	made, err := a.openRooms(ctx, cfg)
+	if err != nil {
 		return nil, err
 	}
+	a.rooms.Store(made)
 	return a, nil
 }
 
-// Handler serves everything under the public address.
-func (a *App) Handler() http.Handler { return a.handler }
+func (s Surroundings) withDefaults() Surroundings {
+	if s.Now == nil {
+		s.Now = time.Now
+	}
+	if s.HTTP == nil {
+		s.HTTP = &http.Client{Timeout: 30 * time.Second}
+	}
+	if s.Log == nil {
+		s.Log = io.Discard
+	}
+	if s.Out == nil {
+		s.Out = io.Discard
+	}
+	return s
+}
+
+// ServeHTTP serves everything under the public address.
+func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	for {
+		current := a.rooms.Load()
+		if current.enter() {
+			defer current.leave()
+			current.handler.ServeHTTP(w, r)
+			return
+		}
+		if a.rooms.Load() == current { // not replaced but closed
+			w.Header().Set("Retry-After", "5")
+			http.Error(w, "closing: come back in a moment", http.StatusServiceUnavailable)
+			return
+		}
+	}
+}
 
 // Metrics serves the metrics, for a listener of its own.
 func (a *App) Metrics() http.Handler { return a.metrics.Handler() }
 
 // Drain tells those who only wait for messages to come back elsewhere. Call it before the server is shut down.
-func (a *App) Drain() {
-	if a.gateway != nil {
-		a.gateway.Drain()
-	}
-}
+func (a *App) Drain() { a.rooms.Load().gateway.Drain() }
 
-// Close gives back what the app holds: it writes what waits to be written, and closes the store.
+// Close gives back what the app holds: it waits for requests that are inside, writes what waits to be written, and
+// closes the store.
 func (a *App) Close(ctx context.Context) error {
 	var errs []error
-	for i := len(a.closers) - 1; i >= 0; i-- {
-		errs = append(errs, a.closers[i](ctx))
+	if current := a.rooms.Load(); current != nil {
+		current.replace()
+		errs = append(errs, current.wait(ctx))
 	}
-	a.closers = nil
+	if a.audit != nil {
+		errs = append(errs, a.audit.Close(ctx))
+	}
+	if a.state != nil {
+		errs = append(errs, a.state.store.Close())
+	}
 	return errors.Join(errs...)
 }
 
@@ -119,54 +136,19 @@ func (a *App) Tidy(ctx context.Context) {
 	}
 }
 
-func (a *App) openAudit() error {
+func (a *App) openAudit(c config.Audit) error {
 	file, err := audit.OpenFile(a.state.path("audit.jsonl"))
 	if err != nil {
 		return fmt.Errorf("open the audit log: %w", err)
 	}
 	sinks := []audit.Sink{file}
-	if a.cfg.Audit.Stdout {
+	if c.Stdout {
 		sinks = append(sinks, audit.NewStream(a.around.Out))
 	}
 	a.audit, err = audit.New(audit.Config{Sinks: sinks, Now: a.around.Now, Logger: a.logger})
 	if err != nil {
 		return errors.Join(fmt.Errorf("open the audit log: %w", err), file.Close())
 	}
-	a.closers = append(a.closers, a.audit.Close)
-	return nil
-}
-
-func (a *App) openRooms(ctx context.Context) (err error) {
-	w := &wiring{app: a}
-	if w.public, err = url.Parse(a.cfg.PublicURL); err != nil {
-		return fmt.Errorf("public URL: %w", err)
-	}
-	if w.pages, err = page.New(page.Config{HTTPS: w.public.Scheme == "https", Place: w.public.Host}); err != nil {
-		return err
-	}
-	w.grants, err = grant.New(grant.Config{
-		Store: a.state.store, Ring: a.state.keys.Ring(), Now: a.around.Now,
-		AccessLife: a.cfg.Tokens.Access, AbsoluteLife: a.cfg.Tokens.Session, IdleLife: a.cfg.Tokens.Idle,
-	})
-	if err != nil {
-		return err
-	}
-	if w.signing, err = a.state.signingKeys(ctx, a.around.Now); err != nil {
-		return err
-	}
-	if w.compiler, err = condition.New(condition.Config{}); err != nil {
-		return err
-	}
-	if w.entra, err = a.newEntraClient(); err != nil {
-		return err
-	}
-	if w.auth, err = w.newAuthServer(); err != nil {
-		return err
-	}
-	if a.gateway, err = w.newGateway(); err != nil {
-		return err
-	}
-	a.handler = a.newHouse(w.auth, w.pages)
 	return nil
 }
 

@@ -55,7 +55,9 @@ func Dev(ctx context.Context, o DevOptions) (err error) {
 	var others sync.WaitGroup
 	var failed error
 	others.Go(func() { failed = serveAll(running, behind.services, func() {}) })
-	err = runApp(ctx, cfg, Surroundings{Log: o.Log}, listener, func() { printBanner(o.Out, cfg, behind) })
+	err = run{
+		cfg: cfg, around: Surroundings{Log: o.Log}, listener: listener, ready: func() { printBanner(o.Out, cfg, behind) },
+	}.untilDone(ctx)
 	stop() // what stands behind goes last, so that requests under way can be finished
 	others.Wait()
 	return errors.Join(err, failed)

@@ -9,18 +9,18 @@ import (
 	"github.com/genkan-mcp/genkan/internal/gateway"
 )
 
-func (a *App) newEntraClient() (*entra.Client, error) {
-	cloud, err := cloudOf(a.cfg.Entra)
+func (w *wiring) newEntraClient() (*entra.Client, error) {
+	cloud, err := cloudOf(w.cfg.Entra)
 	if err != nil {
 		return nil, err
 	}
-	credential := credentialOf(a.cfg.Entra.Credential)
-	if warning := credential.Warning(); warning != "" && a.cfg.Entra.Authority == "" {
-		a.logger.Warn(warning, "key", "entra.credential")
+	credential := credentialOf(w.cfg.Entra.Credential)
+	if warning := credential.Warning(); warning != "" && w.cfg.Entra.Authority == "" {
+		w.app.logger.Warn(warning, "key", "entra.credential")
 	}
 	return entra.NewClient(entra.ClientConfig{
-		Cloud: cloud, Tenant: a.cfg.Entra.Tenant, ClientID: a.cfg.Entra.ClientID,
-		Credential: credential, HTTPClient: a.around.HTTP, Now: a.around.Now,
+		Cloud: cloud, Tenant: w.cfg.Entra.Tenant, ClientID: w.cfg.Entra.ClientID,
+		Credential: credential, HTTPClient: w.app.around.HTTP, Now: w.app.around.Now,
 	})
 }
 
@@ -77,7 +77,7 @@ func (w *wiring) application(resource string) gateway.Credential {
 
 // verifier says which of Entra's own tokens are good for a server in mode "resource".
 func (w *wiring) verifier(r config.Resource) (*entra.Verifier, error) {
-	cloud, err := cloudOf(w.app.cfg.Entra)
+	cloud, err := cloudOf(w.cfg.Entra)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (w *wiring) verifier(r config.Resource) (*entra.Verifier, error) {
 		clients = append(clients, client)
 	}
 	return entra.NewVerifier(entra.VerifierConfig{
-		Cloud: cloud, Tenants: []string{w.app.cfg.Entra.Tenant}, Audiences: entra.AudiencesOf(r.ClientID),
+		Cloud: cloud, Tenants: []string{w.cfg.Entra.Tenant}, Audiences: entra.AudiencesOf(r.ClientID),
 		Clients: clients, Scopes: []string{r.Scope}, HTTPClient: w.app.around.HTTP, Now: w.app.around.Now,
 	})
 }

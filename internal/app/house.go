@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/genkan-mcp/genkan/internal/authserver"
 	"github.com/genkan-mcp/genkan/internal/page"
 )
 
@@ -13,18 +12,19 @@ import (
 // or rewrite them.
 type house struct {
 	app     *App
-	gateway map[string]bool
+	gateway http.Handler
+	paths   map[string]bool // the gateway's
 	auth    http.Handler
-	known   map[string]bool // the first segments that the authorization server serves
+	known   map[string]bool // the paths that the authorization server serves
 	pages   *page.Pages
 }
 
-func (a *App) newHouse(auth *authserver.AuthServer, pages *page.Pages) http.Handler {
-	h := &house{app: a, gateway: map[string]bool{}, auth: auth.Handler(), known: map[string]bool{}, pages: pages}
-	for _, path := range a.gateway.Paths() {
-		h.gateway[path] = true
+func (w *wiring) newHouse() http.Handler {
+	h := &house{app: w.app, gateway: w.gateway, paths: map[string]bool{}, auth: w.auth.Handler(), known: map[string]bool{}, pages: w.pages}
+	for _, path := range w.gateway.Paths() {
+		h.paths[path] = true
 	}
-	for _, path := range auth.Paths() {
+	for _, path := range w.auth.Paths() {
 		h.known[strings.TrimSuffix(path, "/{path...}")] = true
 	}
 	return h
@@ -33,8 +33,8 @@ func (a *App) newHouse(auth *authserver.AuthServer, pages *page.Pages) http.Hand
 func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path := r.URL.Path
 	switch {
-	case h.gateway[path]:
-		h.app.gateway.ServeHTTP(w, r)
+	case h.paths[path]:
+		h.gateway.ServeHTTP(w, r)
 	case path == "/healthz":
 		h.health(w, r, nil)
 	case path == "/readyz":

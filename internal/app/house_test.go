@@ -74,7 +74,7 @@ func openHouse(t *testing.T) *testHouse {
 			t.Error(err)
 		}
 	})
-	handler = a.Handler()
+	handler = a
 	return h
 }
 

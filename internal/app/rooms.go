@@ -1,191 +1,77 @@
 package app
 
 import (
-	"encoding/hex"
-	"encoding/json"
-	"fmt"
+	"context"
+	"errors"
 	"net/http"
-	"net/netip"
-	"net/url"
-	"os"
+	"sync"
 
-	"github.com/genkan-mcp/genkan/entra"
-	"github.com/genkan-mcp/genkan/internal/authserver"
-	"github.com/genkan-mcp/genkan/internal/config"
 	"github.com/genkan-mcp/genkan/internal/gateway"
-	"github.com/genkan-mcp/genkan/internal/grant"
-	"github.com/genkan-mcp/genkan/internal/idp/entraid"
-	"github.com/genkan-mcp/genkan/internal/page"
-	"github.com/genkan-mcp/genkan/internal/secret"
-	"github.com/genkan-mcp/genkan/policy"
-	"github.com/genkan-mcp/genkan/policy/condition"
+	"github.com/genkan-mcp/genkan/internal/upstream"
 )
 
-// wiring is what the rooms are made of, while they are made.
-type wiring struct {
-	app      *App
-	public   *url.URL
-	pages    *page.Pages
-	grants   *grant.Grants
-	signing  *gateway.SigningKeys
-	entra    *entra.Client
-	compiler *condition.Compiler
-	auth     *authserver.AuthServer
+// rooms are everything that a configuration decides about and that can be replaced while the house is open. Requests
+// that are inside when the rooms are replaced are finished there; then the rooms are given up.
+type rooms struct {
+	gateway   *gateway.Gateway
+	handler   http.Handler
+	upstreams []upstream.Upstream
+
+	mu     sync.Mutex // guards the rest
+	inside int
+	left   bool // replaced; nobody new comes in
+	closed error
+	empty  chan struct{} // closed once the rooms are given up
 }
 
-func (w *wiring) newAuthServer() (*authserver.AuthServer, error) {
-	a := w.app
-	provider, err := entraid.New(w.entra)
-	if err != nil {
-		return nil, err
+// enter says whether a request may come in.
+func (r *rooms) enter() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.left {
+		return false
 	}
-	clients, err := w.knownClients()
-	if err != nil {
-		return nil, err
-	}
-	registration := authserver.Registration{Off: a.cfg.Registration.Dynamic == "off"}
-	if token := a.cfg.Registration.Token; !token.IsZero() {
-		registration.TokenHash = secret.Hash(token.Reveal())
-	}
-	documents := a.cfg.Registration.Documents
-	return authserver.New(authserver.Config{
-		Issuer: a.cfg.PublicURL, Servers: w.facades(), Provider: provider, ProviderName: "Microsoft Entra ID",
-		Grants: w.grants, Store: a.state.store, Ring: a.state.keys.Ring(),
-		Clients: clients, Registration: registration,
-		Documents: authserver.Documents{Off: documents.Off, Allow: documents.Allow, Deny: documents.Deny},
-		Pages:     w.pages, Keys: w.signing.Public, Audit: a.audit, Logger: a.logger, Now: a.around.Now,
-		// The gateway is made after the authorization server, and before the first request.
-		Address: func(r *http.Request) string { return a.gateway.ClientAddress(r) },
-	})
+	r.inside++
+	return true
 }
 
-// facades are the servers for which Genkan is the authorization server.
-func (w *wiring) facades() []authserver.Server {
-	var servers []authserver.Server
-	for _, name := range sortedKeys(w.app.cfg.Servers) {
-		s := w.app.cfg.Servers[name]
-		if s.Mode == "resource" {
-			continue
-		}
-		server := authserver.Server{Name: name, Title: s.Title, Description: s.Description, Resource: w.app.cfg.PublicURL + s.Path}
-		for _, scope := range sortedKeys(s.Scopes) {
-			server.Scopes = append(server.Scopes, authserver.Scope{Name: scope, Text: s.Scopes[scope]})
-		}
-		servers = append(servers, server)
-	}
-	return servers
+func (r *rooms) leave() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.inside--
+	r.giveUp()
 }
 
-func (w *wiring) knownClients() ([]authserver.Client, error) {
-	var clients []authserver.Client
-	for _, c := range w.app.cfg.Clients {
-		client := authserver.Client{ID: c.ID, Name: c.Name, RedirectURIs: c.RedirectURIs, Introspects: c.Introspects}
-		if c.SecretHash != "" {
-			if _, err := hex.Decode(client.SecretHash[:], []byte(c.SecretHash)); err != nil {
-				return nil, fmt.Errorf("client %s: secret hash: %w", c.ID, err)
-			}
-		}
-		if c.Keys != "" {
-			content, err := os.ReadFile(c.Keys)
-			if err != nil {
-				return nil, fmt.Errorf("client %s: %w", c.ID, err)
-			}
-			if err := json.Unmarshal(content, &client.Keys); err != nil {
-				return nil, fmt.Errorf("client %s: %s is no JWK set: %w", c.ID, c.Keys, err)
-			}
-		}
-		if c.Application != "" {
-			client.Application = policy.Identity{Tenant: w.app.cfg.Entra.Tenant, Object: c.Application, Kind: policy.Application,
-				Client: c.ID, Roles: c.Roles, Name: c.Name}
-		}
-		clients = append(clients, client)
-	}
-	return clients, nil
+// replace lets nobody new in, and sends those away who only wait.
+func (r *rooms) replace() {
+	r.gateway.Drain()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left = true
+	r.giveUp()
 }
 
-func (w *wiring) newGateway() (*gateway.Gateway, error) {
-	a := w.app
-	var servers []gateway.Server
-	for _, name := range sortedKeys(a.cfg.Servers) {
-		s, err := w.newServer(name, a.cfg.Servers[name])
-		if err != nil {
-			return nil, fmt.Errorf("server %s: %w", name, err)
-		}
-		servers = append(servers, s)
+// giveUp closes the upstreams once everybody is out. The lock must be held.
+func (r *rooms) giveUp() {
+	if !r.left || r.inside > 0 {
+		return
 	}
-	var proxies []netip.Prefix
-	for _, cidr := range a.cfg.Proxies.Trusted {
-		prefix, err := netip.ParsePrefix(cidr)
-		if err != nil {
-			return nil, fmt.Errorf("trusted proxy: %w", err)
-		}
-		proxies = append(proxies, prefix)
+	var errs []error
+	for _, up := range r.upstreams {
+		errs = append(errs, up.Close())
 	}
-	return gateway.New(gateway.Config{
-		PublicURL: w.public, Servers: servers, SessionIDs: a.state.keys.Ring(),
-		Audit: a.audit, Metrics: a.metrics, Logger: a.logger, Now: a.around.Now,
-		Hosts: a.cfg.Proxies.Hosts, Origins: a.cfg.Proxies.Origins, TrustedProxies: proxies,
-	})
+	r.closed = errors.Join(errs...)
+	close(r.empty)
 }
 
-func (w *wiring) newServer(name string, s config.Server) (gateway.Server, error) {
-	rules, err := policy.Compile(s.Rules, w.compiler.Compile)
-	if err != nil {
-		return gateway.Server{}, err
+// wait waits until everybody is out, or until ctx ends.
+func (r *rooms) wait(ctx context.Context) error {
+	select {
+	case <-r.empty:
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.closed
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	up, err := newUpstream(s, w.app.logger.With("server", name))
-	if err != nil {
-		return gateway.Server{}, err
-	}
-	w.app.closers = append(w.app.closers, closeQuietly(up))
-	server := gateway.Server{
-		Name: name, Title: s.Title, Resource: w.app.cfg.PublicURL + s.Path, Rules: rules, Upstream: up,
-		Limits: limitsOf(s.Limits), RecordArguments: s.RecordArguments,
-		Authenticator: gateway.Facade{Sessions: w.grants}, AuthorizationServers: []string{w.app.cfg.PublicURL},
-		Scopes: []string{authserver.BaseScope},
-	}
-	if s.Mode == "resource" {
-		if err := w.resourceMode(&server, s.Resource); err != nil {
-			return gateway.Server{}, err
-		}
-	}
-	server.Credential, err = w.credential(s)
-	return server, err
-}
-
-// resourceMode makes Entra the authorization server, and its own tokens the ones that are shown.
-func (w *wiring) resourceMode(server *gateway.Server, r config.Resource) error {
-	cloud, err := cloudOf(w.app.cfg.Entra)
-	if err != nil {
-		return err
-	}
-	verifier, err := w.verifier(r)
-	if err != nil {
-		return err
-	}
-	server.Authenticator = gateway.EntraTokens{Verifier: verifier}
-	server.AuthorizationServers = []string{cloud.IssuerV2(w.app.cfg.Entra.Tenant)}
-	server.Scopes = []string{r.Scope}
-	server.AskScopes = []string{"api://" + r.ClientID + "/" + r.Scope}
-	return nil
-}
-
-func (w *wiring) credential(s config.Server) (gateway.Credential, error) {
-	switch s.Credential.Kind {
-	case "identity":
-		return gateway.NewSignedIdentity(w.app.cfg.PublicURL, s.URL+s.SSE, w.signing, w.app.around.Now)
-	case "on_behalf_of":
-		return w.onBehalfOf(s)
-	case "application":
-		return w.application(s.Credential.Application), nil
-	case "header":
-		return gateway.Header{Name: s.Credential.Header.Name, Value: s.Credential.Header.Value}, nil
-	default:
-		return gateway.None{}, nil
-	}
-}
-
-func limitsOf(l config.Limits) gateway.Limits {
-	rate := func(r config.Rate) gateway.Rate { return gateway.Rate{Count: r.Count, Per: r.Per} }
-	return gateway.Limits{Identity: rate(l.Identity), Tool: rate(l.Tool), Server: rate(l.Server), Concurrent: l.Concurrent, Streams: l.Streams}
 }

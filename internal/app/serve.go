@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -31,36 +32,69 @@ func Serve(ctx context.Context, o ServeOptions) error {
 	if err != nil {
 		return err
 	}
-	return runApp(ctx, cfg, Surroundings{Log: o.Log, Out: o.Out}, listener, func() {
-		_, _ = fmt.Fprintf(o.Out, "Ready: %s at %s, listening on %s\n", config.Count(len(cfg.Servers), "server"), cfg.PublicURL, listener.Addr())
-	})
+	return run{
+		cfg: cfg, around: Surroundings{Log: o.Log, Out: o.Out}, listener: listener,
+		beside: func(ctx context.Context, a *App) { a.watch(ctx, o.Config, o.Env) },
+		ready: func() {
+			_, _ = fmt.Fprintf(o.Out, "Ready: %s at %s, listening on %s\n", config.Count(len(cfg.Servers), "server"), cfg.PublicURL, listener.Addr())
+		},
+	}.untilDone(ctx)
 }
 
-// runApp serves an app on a listener until ctx ends, then drains. ready is called once clients may come.
-func runApp(ctx context.Context, cfg *config.Config, around Surroundings, listener net.Listener, ready func()) (err error) {
-	a, err := New(ctx, cfg, around)
+// run is an app on a listener.
+type run struct {
+	cfg      *config.Config
+	around   Surroundings
+	listener net.Listener
+	beside   func(context.Context, *App) // runs as long as the app does; may be nil
+	ready    func()                      // called once clients may come
+}
+
+// untilDone serves until ctx ends, then drains.
+func (r run) untilDone(ctx context.Context) (err error) {
+	a, err := New(ctx, r.cfg, r.around)
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return errors.Join(err, r.listener.Close())
 	}
 	defer func() {
 		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), config.ShutdownGrace)
 		defer cancel()
 		err = errors.Join(err, a.Close(closing))
 	}()
-	servers := []service{{listener, a.Handler(), a.Drain}}
+	services, err := a.services(ctx, r.listener)
+	if err != nil {
+		return errors.Join(err, r.listener.Close())
+	}
+	beside, stop := context.WithCancel(ctx)
+	var background sync.WaitGroup
+	background.Go(func() { a.Tidy(beside) })
+	if r.beside != nil {
+		background.Go(func() { r.beside(beside, a) })
+	}
+	defer background.Wait()
+	defer stop()
+	return serveAll(ctx, services, r.ready)
+}
+
+// services are what an app serves: itself, over https if it has a certificate, and its metrics.
+func (a *App) services(ctx context.Context, listener net.Listener) ([]service, error) {
+	cfg := a.cfg.Load()
+	if cfg.TLS.Certificate != "" {
+		encrypted, err := newTLS(cfg.TLS, a.logger, a.around.Now)
+		if err != nil {
+			return nil, err
+		}
+		listener = tls.NewListener(listener, encrypted)
+	}
+	services := []service{{listener, a, a.Drain}}
 	if cfg.Metrics.Listen != "" {
 		metrics, err := listen(ctx, cfg.Metrics.Listen)
 		if err != nil {
-			return errors.Join(err, listener.Close())
+			return nil, err
 		}
-		servers = append(servers, service{metrics, a.Metrics(), nil})
+		services = append(services, service{metrics, a.Metrics(), nil})
 	}
-	tidying, stop := context.WithCancel(ctx)
-	var background sync.WaitGroup
-	background.Go(func() { a.Tidy(tidying) })
-	defer background.Wait()
-	defer stop()
-	return serveAll(ctx, servers, ready)
+	return services, nil
 }
 
 // service is a handler on a listener.

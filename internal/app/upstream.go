@@ -1,7 +1,6 @@
 package app
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"net/url"
@@ -31,8 +30,4 @@ func newUpstream(s config.Server, logger *slog.Logger) (upstream.Upstream, error
 		return upstream.NewSSE(upstream.SSEConfig{URL: address, Transport: upstream.NewTransport(), Timeout: s.Timeout, Logger: logger})
 	}
 	return upstream.NewHTTP(upstream.HTTPConfig{URL: address, Transport: upstream.NewTransport(), Timeout: s.Timeout})
-}
-
-func closeQuietly(up upstream.Upstream) func(context.Context) error {
-	return func(context.Context) error { return up.Close() }
 }

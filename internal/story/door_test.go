@@ -108,23 +108,58 @@ func openDoor(t *testing.T, args ...string) *door {
 	}
 }
 
-// transcript gathers what a process prints, and notices the line that says it is ready.
+// transcript gathers what a process prints, and tells those who wait for something in it.
 type transcript struct {
-	mu    sync.Mutex // guards text and said
+	mu    sync.Mutex // guards text and grown
 	text  bytes.Buffer
-	said  bool
-	ready chan struct{}
+	grown chan struct{} // closed, and replaced, when text grows
+	ready chan struct{} // closed when it says that it is ready
 }
 
 func (o *transcript) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.text.Write(p)
-	if !o.said && bytes.Contains(o.text.Bytes(), []byte("Ready")) {
-		o.said = true
-		close(o.ready)
+	if o.grown != nil {
+		close(o.grown)
+		o.grown = nil
+	}
+	select {
+	case <-o.ready:
+	default:
+		if bytes.Contains(o.text.Bytes(), []byte("Ready")) {
+			close(o.ready)
+		}
 	}
 	return len(p), nil
+}
+
+func (o *transcript) waitFor(t *testing.T, what string) {
+	t.Helper()
+	o.waitForTimes(t, what, 1)
+}
+
+// waitForTimes waits until the process has said something so many times.
+func (o *transcript) waitForTimes(t *testing.T, what string, times int) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	for {
+		o.mu.Lock()
+		said := bytes.Count(o.text.Bytes(), []byte(what)) >= times
+		if o.grown == nil {
+			o.grown = make(chan struct{})
+		}
+		grown := o.grown
+		o.mu.Unlock()
+		if said {
+			return
+		}
+		select {
+		case <-grown:
+		case <-deadline:
+			t.Fatalf("genkan does not say %q:\n%s", what, o)
+		}
+	}
 }
 
 func (o *transcript) String() string {
