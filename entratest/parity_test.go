@@ -125,3 +125,13 @@ func TestDisabledApplication(t *testing.T) {
 	wantPage(t, get(t, tenant, authorizeURL(tenant)), 7000112)
 	wantRefusal(t, post(t, tenant, tokenPath, refreshForm(refresh)), 400, "unauthorized_client", 7000112)
 }
+
+func TestCorrelationIDIsTheCallers(t *testing.T) {
+	tenant := entratest.Start(t)
+	const id = "c0ffee00-0000-4000-8000-000000000001"
+	got := post(t, tenant, tokenPath, refreshForm("x"), "client-request-id", id)
+	wantRefusal(t, got, 400, "invalid_grant", 70000)
+	if got.str("correlation_id") != id || got.str("trace_id") == id {
+		t.Errorf("correlation_id %q, trace_id %q", got.str("correlation_id"), got.str("trace_id"))
+	}
+}

@@ -41,7 +41,7 @@ func sameRedirect(registered, asked string) bool {
 		return false
 	}
 	a, err := url.Parse(asked)
-	if err != nil || a.Scheme != "http" || a.Hostname() != "localhost" || a.User != nil || a.Fragment != "" {
+	if err != nil || a.Scheme != "http" || a.Hostname() != "localhost" {
 		return false
 	}
 	return withoutPort(registered, r) == withoutPort(asked, a)
