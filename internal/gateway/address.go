@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// clientAddress is where a request came from. X-Forwarded-For is believed only when it comes from a trusted proxy,
+// ClientAddress is where a request came from. X-Forwarded-For is believed only when it comes from a trusted proxy,
 // and read from the right: up to the first address that is not a trusted proxy's. What stands further left, anybody
 // can write.
-func (g *Gateway) clientAddress(r *http.Request) string {
+func (g *Gateway) ClientAddress(r *http.Request) string {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return ""

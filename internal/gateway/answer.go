@@ -69,12 +69,23 @@ func asProblem(err error) *problem {
 func (x *exchange) end(err error) {
 	if err != nil {
 		p := asProblem(err)
-		if x.event.Status == 0 && x.ctx.Err() == nil {
+		if x.detached != nil {
+			x.writeLegacy(p)
+		} else if x.event.Status == 0 && x.ctx.Err() == nil {
 			x.write(p)
 		}
 		x.fail(p)
 	}
 	x.record()
+}
+
+// writeLegacy answers on the stream of a legacy session, when the request wants an answer.
+func (x *exchange) writeLegacy(p *problem) {
+	x.event.Status = p.status
+	if x.message != nil && x.message.Kind() == mcpwire.Request {
+		p.challenge = "" // there is no place for it
+		x.detached.deliver(x.body(p))
+	}
 }
 
 // fail notes the problem for the log, the audit and the metrics.

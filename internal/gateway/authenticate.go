@@ -83,7 +83,7 @@ func (x *exchange) admit() error {
 	if err != nil {
 		return err
 	}
-	caller, err := x.server.Authenticator.Authenticate(x.ctx, token, x.server.Resource)
+	caller, err := x.authenticate(x.ctx, token)
 	if err != nil {
 		return x.tokenProblem(err)
 	}
@@ -94,6 +94,16 @@ func (x *exchange) admit() error {
 		x.ctx = telemetry.WithSession(x.ctx, caller.Session)
 	}
 	return x.checkScopes()
+}
+
+// authenticate asks whose token it is. At the older transport's address a token for that address is as good as one
+// for the server's own: clients bind tokens to the address that they were given.
+func (x *exchange) authenticate(ctx context.Context, token string) (Caller, error) {
+	caller, err := x.server.Authenticator.Authenticate(ctx, token, x.server.Resource)
+	if refusal, ok := errors.AsType[*policy.Refusal](err); ok && refusal.Check == policy.CheckAudience && x.at.resource != x.server.Resource {
+		return x.server.Authenticator.Authenticate(ctx, token, x.at.resource)
+	}
+	return caller, err
 }
 
 func (x *exchange) checkHost() error {
@@ -190,7 +200,7 @@ func (x *exchange) insufficientScope(missing []string) error {
 // challenge is a 401 that says where to sign in (RFC 9728 §5.1). Only where there was a token does it have an
 // error (RFC 6750 §3).
 func (x *exchange) challenge(c oauth.BearerChallenge, refusal *policy.Refusal) *problem {
-	c.ResourceMetadata = x.server.metadataURL
+	c.ResourceMetadata = x.at.metadataURL
 	if len(c.Scope) == 0 {
 		c.Scope = x.server.AskScopes
 	}

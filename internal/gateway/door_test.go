@@ -32,6 +32,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	if os.Getenv("GENKAN_TEST_SERVER") != "" { // this binary is also the command of stdio servers
+		serveStdio()
+		return
+	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { os.Exit(code) }))
 }
 
@@ -80,6 +84,7 @@ type settings struct {
 	server func(*gateway.Server)
 	sinks  []audit.Sink
 	behind http.Handler
+	reach  upstream.Upstream // in place of behind
 }
 
 // syncBuffer is a log that is written while it is read.
@@ -115,10 +120,13 @@ func openDoor(t *testing.T, set settings) *door {
 	d.openAudit(set.sinks)
 	transport := upstream.NewTransport()
 	t.Cleanup(transport.CloseIdleConnections)
-	d.build(set, must(upstream.NewHTTP(upstream.HTTPConfig{URL: must(url.Parse(behind.URL)), Transport: transport})))
+	if set.reach == nil {
+		set.reach = must(upstream.NewHTTP(upstream.HTTPConfig{URL: must(url.Parse(behind.URL)), Transport: transport}))
+	}
+	d.build(set, set.reach)
 	front.Config.Handler = d.gateway
 	front.Start()
-	t.Cleanup(func() { d.gateway.Drain(); front.CloseClientConnections(); front.Close() })
+	t.Cleanup(func() { d.gateway.Drain(); front.CloseClientConnections(); front.Close(); _ = set.reach.Close() })
 	return d
 }
 

@@ -27,6 +27,7 @@ type exchange struct {
 	allow string // the HTTP methods of the path
 
 	server  *server
+	at      *address
 	caller  Caller
 	token   string
 	message *mcpwire.Message // nil: none was read
@@ -36,14 +37,16 @@ type exchange struct {
 	event audit.Event
 	quiet bool // nothing happened that the audit should keep
 	idle  bool // a stream that waits for messages: how long says nothing
-	abort bool // the answer has begun and can't be finished: the client must not take it for whole
+	// detached is the legacy session on whose stream the answer goes, after the request itself has been answered.
+	detached *legacySession
+	abort    bool // the answer has begun and can't be finished: the client must not take it for whole
 }
 
 func (g *Gateway) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{g: g, w: w, r: r, began: g.Now()}
 	x.event = audit.Event{
 		Time: x.began, Kind: audit.Call, Decision: audit.Allowed,
-		RequestID: rand.Text(), Address: g.clientAddress(r), Method: r.Method,
+		RequestID: rand.Text(), Address: g.ClientAddress(r), Method: r.Method,
 	}
 	x.ctx = telemetry.WithRequest(r.Context(), x.event.RequestID)
 	w.Header()["X-Request-Id"] = []string{x.event.RequestID}
@@ -163,10 +166,14 @@ func (x *exchange) read() error {
 		return err
 	}
 	x.message = message
-	if err := message.CheckHeaders(x.r.Header); err != nil {
+	headers := x.r.Header
+	if x.at.resource != x.server.Resource {
+		headers = legacyHeaders(message, headers)
+	}
+	if err := message.CheckHeaders(headers); err != nil {
 		return err
 	}
-	x.version = x.r.Header.Get("Mcp-Protocol-Version")
+	x.version = headers.Get("Mcp-Protocol-Version")
 	x.event.Method = message.Method()
 	x.quiet = routine(message)
 	return nil

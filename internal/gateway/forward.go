@@ -47,12 +47,19 @@ func (x *exchange) forward(r *upstream.Request) error {
 	if x.event.Target != "" && x.event.Method == "tools/call" {
 		x.g.Metrics.Tool(x.server.Name, x.event.Target)
 	}
+	if x.detached != nil {
+		return x.deliverLegacy(resp)
+	}
 	return x.deliver(resp)
 }
 
 // lifetime is the context of what is asked of the server behind. A stream that only waits ends when we drain.
 func (x *exchange) lifetime() (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(x.ctx)
+	if x.detached != nil {
+		stop := context.AfterFunc(x.detached.ctx, cancel)
+		return ctx, func() { stop(); cancel() }
+	}
 	if !x.idle && x.event.Method != "subscriptions/listen" {
 		return ctx, cancel
 	}
@@ -205,6 +212,7 @@ func (x *exchange) filter() *mcpwire.Filter {
 	}
 	if x.message != nil {
 		id, method := x.message.ID(), x.message.Method()
+		f.Pending = id
 		f.Method = func(of mcpwire.ID) string {
 			if of == id {
 				return method

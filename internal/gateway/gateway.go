@@ -6,6 +6,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,22 +95,30 @@ type Gateway struct {
 	fallback *MemoryLimiter // counts while a shared limiter can't
 	waiting  crowd          // streams that only wait, by server and identity
 	tally    tally          // refusals
+	legacy   legacySessions
 }
 
 // route is one path: who answers there, and to which HTTP methods.
 type route struct {
 	server *server
+	at     *address
 	allow  string
 	serve  func(*exchange) error
+}
+
+// address is where a server is reached, and what its metadata says of that.
+type address struct {
+	resource    string
+	metadataURL string
+	metadata    []byte
 }
 
 // server is a Server with what the gateway works out once.
 type server struct {
 	Server
-	metadataURL string
-	metadata    []byte
-	circuit     circuit
-	under       underway
+	path    string
+	circuit circuit
+	under   underway
 }
 
 // New checks the configuration and says every mistake in it.
@@ -181,21 +190,25 @@ func (g *Gateway) add(s Server) error {
 	if s.Credential == nil {
 		s.Credential = None{}
 	}
-	path := resource.Path
-	if path == "" {
-		path = "/"
-	}
-	made := &server{Server: s, metadataURL: metadataURL(resource)}
-	if made.metadata, err = encodeMetadata(s); err != nil {
+	made := &server{Server: s, path: resource.Path}
+	stream, message := legacyPaths(resource.Path)
+	newer, err := describe(s, resource)
+	if err != nil {
 		return err
 	}
-	metadataPath := metadataPath(resource.Path)
+	older, err := describe(s, resource.ResolveReference(&url.URL{Path: stream}))
+	if err != nil {
+		return err
+	}
 	routes := map[string]route{
-		path:         {made, "POST, GET, DELETE, OPTIONS", (*exchange).serveServer},
-		metadataPath: {made, "GET, HEAD, OPTIONS", (*exchange).serveMetadata},
+		cmp.Or(resource.Path, "/"):  {made, newer, "POST, GET, DELETE, OPTIONS", (*exchange).serveServer},
+		metadataPath(resource.Path): {made, newer, "GET, HEAD, OPTIONS", (*exchange).serveMetadata},
+		stream:                      {made, older, "GET, OPTIONS", (*exchange).legacyStream},
+		message:                     {made, older, "POST, OPTIONS", (*exchange).legacyMessage},
+		metadataPath(stream):        {made, older, "GET, HEAD, OPTIONS", (*exchange).serveMetadata},
 	}
 	if len(g.Servers) == 1 {
-		routes[metadataPrefix] = routes[metadataPath] // RFC 9728 §3.1: clients that know no path ask here
+		routes[metadataPrefix] = routes[metadataPath(resource.Path)] // RFC 9728 §3.1: clients that know no path ask here
 	}
 	for path, r := range routes {
 		if other, taken := g.routes[path]; taken {
@@ -226,7 +239,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.server, x.event.Server = route.server, route.server.Name
-	x.allow = route.allow
+	x.at, x.allow = route.at, route.allow
 	x.end(route.serve(x))
 	if x.abort {
 		panic(http.ErrAbortHandler)

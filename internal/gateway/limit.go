@@ -127,6 +127,9 @@ func (x *exchange) limit() (done func(), err error) {
 
 // occupy takes a place among what is under way.
 func (x *exchange) occupy() (done func(), err error) {
+	if x.idle && x.detached != nil {
+		return func() {}, nil // its legacy stream has been counted
+	}
 	if x.idle {
 		if !x.g.waiting.enter(x.server.Name+"\x00"+x.caller.Identity.Key(), x.server.Limits.Streams) {
 			return nil, x.tooMany("streams", 5*time.Second)

@@ -25,7 +25,8 @@ func metadataURL(resource *url.URL) string {
 	return resource.Scheme + "://" + resource.Host + metadataPath(resource.EscapedPath())
 }
 
-func encodeMetadata(s Server) ([]byte, error) {
+// describe makes the metadata of a server at one of its addresses.
+func describe(s Server, at *url.URL) (*address, error) {
 	scopes := slices.Clone(s.AskScopes)
 	for _, scope := range s.Rules.Scopes() {
 		if !slices.Contains(scopes, scope) {
@@ -33,7 +34,7 @@ func encodeMetadata(s Server) ([]byte, error) {
 		}
 	}
 	document, err := json.Marshal(oauth.ResourceMetadata{
-		Resource:               s.Resource,
+		Resource:               at.String(),
 		AuthorizationServers:   s.AuthorizationServers,
 		ScopesSupported:        scopes,
 		BearerMethodsSupported: []string{"header"},
@@ -42,7 +43,7 @@ func encodeMetadata(s Server) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("gateway: server %q: metadata: %w", s.Name, err)
 	}
-	return document, nil
+	return &address{resource: at.String(), metadataURL: metadataURL(at), metadata: document}, nil
 }
 
 // serveMetadata answers with the protected resource metadata. It is public, and any web page may read it.
@@ -65,7 +66,7 @@ func (x *exchange) serveMetadata() error {
 	h.Set("X-Content-Type-Options", "nosniff")
 	x.writeHead(http.StatusOK)
 	if x.r.Method == http.MethodGet {
-		_, _ = x.w.Write(x.server.metadata)
+		_, _ = x.w.Write(x.at.metadata)
 	}
 	return nil
 }

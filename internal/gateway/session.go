@@ -2,10 +2,8 @@ package gateway
 
 import (
 	"encoding/base64"
-	"net/http"
 
 	"github.com/genkan-mcp/genkan/internal/secret"
-	"github.com/genkan-mcp/genkan/policy"
 )
 
 // A session ID of a server behind is sealed before a client sees it, bound to the server, the identity and the
@@ -37,10 +35,7 @@ func (x *exchange) openSession() error {
 			return nil
 		}
 	}
-	// 404 makes a client begin a new session (MCP 2025-11-25, Transports, Session Management).
-	return &problem{status: http.StatusNotFound, message: "session not found", plain: true,
-		refusal: &policy.Refusal{Check: policy.CheckSession, Wanted: "a session that this identity opened with this client",
-			Got: "another", Remedy: "begin a new session with initialize"}}
+	return x.noSession()
 }
 
 // sealSession is what the client gets in place of a session ID of the server behind.

@@ -53,18 +53,36 @@ func (p *pools) put(s size, b *[]byte) {
 
 // stream passes events on as they come, and ends when the session behind it ends.
 func (x *exchange) stream(resp *upstream.Response) error {
-	h := x.w.Header()
-	h["Content-Type"] = []string{"text/event-stream"}
-	h["X-Accel-Buffering"] = []string{"no"} // nginx would hold events back
-	x.writeHead(resp.Status)
-	if err := http.NewResponseController(x.w).Flush(); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return nil //nolint:nilerr // the client left
-	}
+	x.streamHead(resp.Status)
 	done := x.g.Metrics.Stream(x.server.Name)
 	defer done()
 	guard := x.guard(resp.Body)
 	defer guard.stop()
 	return x.copy(resp.Body, events)
+}
+
+// streamHead begins an answer that is a stream.
+func (x *exchange) streamHead(status int) {
+	h := x.w.Header()
+	h["Content-Type"] = []string{"text/event-stream"}
+	h["Cache-Control"] = []string{"no-store, no-transform"}
+	h["X-Accel-Buffering"] = []string{"no"} // nginx would hold events back
+	x.writeHead(status)
+	_ = http.NewResponseController(x.w).Flush() // if the client has left, the first write says so
+}
+
+// writeEvent writes an event of our own and says whether the client is still there.
+func (x *exchange) writeEvent(kind string, data []byte) bool {
+	controller := http.NewResponseController(x.w)
+	_ = controller.SetWriteDeadline(time.Now().Add(x.g.BodyTimeout))
+	defer func() { _ = controller.SetWriteDeadline(time.Time{}) }()
+	event := make([]byte, 0, len(data)+32)
+	event = append(append(append(event, "event: "...), kind...), "\ndata: "...)
+	event = append(append(event, data...), "\n\n"...)
+	if _, err := x.w.Write(event); err != nil {
+		return false
+	}
+	return controller.Flush() == nil
 }
 
 // copy writes what comes, flushing after each read of events. A client that takes nothing for BodyTimeout is given
@@ -142,7 +160,7 @@ func (w *watch) stop() {
 func (w *watch) look() {
 	ctx, cancel := context.WithTimeout(w.x.ctx, w.x.g.Recheck)
 	defer cancel()
-	_, err := w.x.server.Authenticator.Authenticate(ctx, w.x.token, w.x.server.Resource)
+	_, err := w.x.authenticate(ctx, w.x.token)
 	refusal, refused := errors.AsType[*policy.Refusal](err)
 	w.mu.Lock()
 	defer w.mu.Unlock()

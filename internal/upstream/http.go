@@ -77,7 +77,7 @@ func (u *HTTP) Forward(ctx context.Context, r *Request) (*Response, error) {
 	if err != nil {
 		timer.Stop()
 		defer cancel(nil)
-		return nil, failure(ctx, err)
+		return nil, broken(ctx, err)
 	}
 	answer, err := read(resp)
 	if err != nil {
@@ -119,8 +119,8 @@ func (u *HTTP) request(ctx context.Context, r *Request) *http.Request {
 	return req.WithContext(ctx)
 }
 
-// failure tells our own time limit, the client's leaving, and everything else apart.
-func failure(ctx context.Context, err error) error {
+// broken tells our own time limit, the client's leaving, and everything else apart.
+func broken(ctx context.Context, err error) error {
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errTimeout):
 		return &Error{Reason: Timeout, Cause: errTimeout}
@@ -163,7 +163,7 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = failure(b.ctx, err)
+		err = broken(b.ctx, err)
 	}
 	return n, err
 }
