@@ -174,7 +174,7 @@ func TestEntrasWordsAreMadeFitToBeShown(t *testing.T) {
 	tenant := entratest.Start(t)
 	client := newClient(t, tenant)
 	signIn := signInAs(t, client, tenant, "alice")
-	body := `{"error":"x\u001b[2J","error_description":"AADSTS50173: \u202e` + strings.Repeat("long ", 200) + `\r\nTrace ID: 1","trace_id":"\u0007"}`
+	body := `{"error":"x\u001b[2J","error_description":"AADSTS50173: \u202e\u2066` + strings.Repeat("long ", 200) + `\r\nTrace ID: 1","trace_id":"\u0007"}`
 	tenant.FailNext(entratest.Fault{Path: "/token", Status: 400, Body: body})
 	_, err := client.Refresh(t.Context(), signIn.State)
 	failure := wantError(t, err, 50173, entra.Ended)

@@ -149,6 +149,25 @@ func TestKeySetsThatAreNoneAreRefused(t *testing.T) {
 	}
 }
 
+// Whoever answers for discovery must not be able to send us elsewhere for the keys.
+func TestKeysComeFromTheAuthoritysOwnHost(t *testing.T) {
+	elsewhere := startKeyServer(t)
+	for name, address := range map[string]string{
+		"another host":   elsewhere.URL + "/keys",
+		"a longer name":  "http://localhost.evil.example/keys",
+		"another scheme": "file:///etc/passwd",
+		"none":           "keys",
+	} {
+		server := startKeyServer(t)
+		server.jwks = address
+		_, err := server.verifier(t, nil).Verify(t.Context(), server.token(t, nil))
+		wantUnavailable(t, err)
+		if got := elsewhere.fetches.Load(); got != 0 {
+			t.Errorf("%s: keys were fetched from there", name)
+		}
+	}
+}
+
 func wantVerified(t *testing.T, verifier *entra.Verifier, token string) {
 	t.Helper()
 	if _, err := verifier.Verify(t.Context(), token); err != nil {

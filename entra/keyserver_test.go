@@ -1,6 +1,7 @@
 package entra_test
 
 import (
+	"cmp"
 	"crypto/rand"
 	"crypto/rsa"
 	"encoding/json"
@@ -46,6 +47,7 @@ type keyServer struct {
 
 	mu     sync.Mutex
 	keys   []map[string]any
+	jwks   string // where discovery says the keys are; "" is here
 	status int
 	clock  time.Time
 }
@@ -72,7 +74,7 @@ func (s *keyServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]any{"keys": s.keys})
 		return
 	}
-	_ = json.NewEncoder(w).Encode(map[string]string{"issuer": s.URL + "/" + testTenant + "/v2.0", "jwks_uri": s.URL + "/keys"})
+	_ = json.NewEncoder(w).Encode(map[string]string{"issuer": s.URL + "/" + testTenant + "/v2.0", "jwks_uri": cmp.Or(s.jwks, s.URL+"/keys")})
 }
 
 func (s *keyServer) publish(keys ...map[string]any) {

@@ -66,6 +66,23 @@ func TestAThousandCallersOfOneKeyMakeOneRequest(t *testing.T) {
 	}
 }
 
+// Whoever comes in the moment after the answer must find it, not ask again.
+func TestLatecomersOfACrowdMakeNoSecondRequest(t *testing.T) {
+	tenant := entratest.Start(t)
+	client := newClient(t, tenant)
+	signIn := signInAs(t, client, tenant, "alice")
+	obo := exchange(t, client)
+	for round := range 25 {
+		obo.Forget("s")
+		if err := crowd(t, obo, entra.Assertion{Token: signIn.Token, Session: "s"}, 300); err != nil {
+			t.Fatal(err)
+		}
+		if got := grants(tenant, oboGrant); got != round+1 {
+			t.Fatalf("exchanges after %d crowds: got %d", round+1, got)
+		}
+	}
+}
+
 // crowd asks for a token from everybody at once.
 func crowd(t testing.TB, obo *entra.OnBehalfOf, a entra.Assertion, callers int) error {
 	t.Helper()
@@ -132,8 +149,14 @@ func TestATokenIsRenewedAheadOfItsEndAndKeptWhileEntraIsDown(t *testing.T) {
 	fresh := refreshAt(t, tenant, client, signIn, time0.offset)
 
 	tenant.FailNext(entratest.Fault{Path: "/token", Status: 503})
-	if got := mustExchange(t, obo, fresh); got.Reveal() != first.Reveal() {
-		t.Error("while Entra is down: want the old token, which still works")
+	before := grants(tenant, oboGrant)
+	for range 3 {
+		if got := mustExchange(t, obo, fresh); got.Reveal() != first.Reveal() {
+			t.Error("while Entra is down: want the old token, which still works")
+		}
+	}
+	if got := grants(tenant, oboGrant) - before; got != 1 {
+		t.Errorf("attempts while Entra is down: want 1, got %d", got)
 	}
 	time0.advance(40 * time.Second)
 	if got := mustExchange(t, obo, fresh); got.Reveal() == first.Reveal() {

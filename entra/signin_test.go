@@ -304,6 +304,28 @@ func TestARefreshThatBringsSomebodyElseIsRefused(t *testing.T) {
 	wantRefusal(t, err, policy.CheckObject)
 }
 
+func TestARefreshedIDTokenOfSomebodyElseIsRefused(t *testing.T) {
+	tenant := entratest.Start(t)
+	signIn := signInAs(t, newClient(t, tenant), tenant, "alice")
+	client := newClient(t, tenant, func(config *entra.ClientConfig) {
+		config.HTTPClient = &http.Client{Transport: altered(func(r *http.Request, response *http.Response) {
+			if r.Method == http.MethodPost {
+				alterField(t, response, "id_token", func(token string) string {
+					claims := claimsOf(t, entra.NewToken(token, time.Time{}))
+					claims["oid"] = entratest.BobID
+					signed, err := tenant.Sign(claims, nil)
+					if err != nil {
+						t.Error(err)
+					}
+					return signed
+				})
+			}
+		})}
+	})
+	_, err := client.Refresh(t.Context(), signIn.State)
+	wantRefusal(t, err, policy.CheckObject)
+}
+
 func TestNewClientReportsEveryMistake(t *testing.T) {
 	_, err := entra.NewClient(entra.ClientConfig{Tenant: "contoso.example", ClientID: "genkan", Scope: "api://x/y", Groups: noGroups{}, IgnoreGroups: true})
 	if err == nil {
@@ -318,6 +340,34 @@ func TestNewClientReportsEveryMistake(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "credential:") {
 		t.Errorf("no credential: want a mistake, got %v", err)
 	}
+}
+
+func TestDiscoveryIsAskedOnceAnHourAndKeptWhileEntraIsDown(t *testing.T) {
+	tenant := entratest.Start(t)
+	var time0 clock
+	client := newClient(t, tenant, func(c *entra.ClientConfig) { c.Now = time0.now })
+	state := signInAs(t, client, tenant, "alice").State
+	refresh := func(after time.Duration) {
+		t.Helper()
+		time0.advance(after)
+		tenant.Advance(after)
+		if _, err := client.Refresh(t.Context(), state); err != nil {
+			t.Error(err)
+		}
+	}
+	refresh(time.Minute)
+	if got := len(tenant.Calls("/openid-configuration")); got != 1 {
+		t.Errorf("discovery documents fetched: want 1, got %d", got)
+	}
+	refresh(time.Hour)
+	if got := len(tenant.Calls("/openid-configuration")); got != 2 {
+		t.Errorf("after an hour: want 2, got %d", got)
+	}
+	tenant.FailNext(entratest.Fault{Path: "/openid-configuration", Status: 503, Times: -1})
+	refresh(2 * time.Hour)
+	tenant.ClearFaults()
+	tenant.FailNext(entratest.Fault{Path: "/openid-configuration", Drop: true, Times: -1})
+	refresh(time.Minute)
 }
 
 func TestSigningInTakesNoLongerThanTheCallerWaits(t *testing.T) {

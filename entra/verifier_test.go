@@ -136,10 +136,16 @@ func TestApplicationsArePassedOnlyWhereTheyAreWanted(t *testing.T) {
 		{"person among applications", entra.Applications, nil, "", policy.CheckKind},
 		{"application among both", entra.PeopleAndApplications, app, policy.Application, ""},
 		{"person among both", entra.PeopleAndApplications, nil, policy.Person, ""},
+		{"ID token where any client may call", entra.PeopleAndApplications, map[string]any{"scp": nil, "azp": nil, "nonce": "n"}, "", policy.CheckClient},
 		{"ID token among both", entra.PeopleAndApplications, map[string]any{"scp": nil, "azp": nil, "nonce": "n"}, "", policy.CheckClient},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			verifier := server.verifier(t, func(config *entra.VerifierConfig) { config.Callers = c.callers })
+			verifier := server.verifier(t, func(config *entra.VerifierConfig) {
+				config.Callers = c.callers
+				if strings.HasSuffix(c.name, "any client may call") {
+					config.Clients = nil
+				}
+			})
 			got, err := verifier.Verify(t.Context(), server.token(t, c.changes))
 			if wantRefusal(t, err, c.refused) && got.Identity.Kind != c.want {
 				t.Errorf("kind: want %s, got %s", c.want, got.Identity.Kind)
@@ -271,6 +277,15 @@ func TestARefusalNeverHoldsTheToken(t *testing.T) {
 				t.Errorf("a part of the token is in %q or %q", err, table.String())
 			}
 		}
+	}
+}
+
+func TestATokenOfUnreasonableLengthIsNotEvenRead(t *testing.T) {
+	server := startKeyServer(t)
+	_, err := server.verifier(t, nil).Verify(t.Context(), server.token(t, map[string]any{"padding": strings.Repeat("x", 32<<10)}))
+	wantRefusal(t, err, policy.CheckToken)
+	if !strings.Contains(err.Error(), "too long") {
+		t.Errorf("want a word about the length, got %v", err)
 	}
 }
 
