@@ -165,6 +165,10 @@ func (a *App) ready(ctx context.Context) error {
 	if err := a.audit.Ready(); err != nil {
 		return err
 	}
+	return a.storeReady(ctx)
+}
+
+func (a *App) storeReady(ctx context.Context) error {
 	_, err := a.state.store.Get(ctx, "ready", "ready")
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return fmt.Errorf("store: %w", err)

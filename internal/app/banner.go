@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/genkan-mcp/genkan/internal/config"
+	"github.com/genkan-mcp/genkan/internal/console"
 )
 
 // printBanner tells a newcomer where things are, who can sign in, and what to paste where. Its last line says that
@@ -16,6 +17,7 @@ func printBanner(out io.Writer, cfg *config.Config, b *behind) {
 	w := tabwriter.NewWriter(&text, 0, 0, 3, ' ', 0)
 	line := func(cells ...string) { _, _ = fmt.Fprintln(w, strings.Join(cells, "\t")) }
 	line("Genkan", cfg.PublicURL)
+	line("Console", cfg.PublicURL+console.Root, "tokens, tools, chat, sessions")
 	line("Dev tenant", b.tenant.URL, b.tenant.Domain+", not Microsoft")
 	line()
 	label := "Servers"

@@ -127,6 +127,7 @@ servers:
     credential: identity
     rules:
       - {name: everybody, allow: ["*"], people: ["*"]}
+console: {admin_role: Genkan.Admin}
 log: {format: text}
 `
 

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 
+	"github.com/genkan-mcp/genkan/internal/console"
 	"github.com/genkan-mcp/genkan/internal/page"
 )
 
@@ -17,10 +18,14 @@ type house struct {
 	auth    http.Handler
 	known   map[string]bool // the paths that the authorization server serves
 	pages   *page.Pages
+	console http.Handler // nil where it is off
 }
 
 func (w *wiring) newHouse() http.Handler {
 	h := &house{app: w.app, gateway: w.gateway, paths: map[string]bool{}, auth: w.auth.Handler(), known: map[string]bool{}, pages: w.pages}
+	if w.console != nil {
+		h.console = w.console
+	}
 	for _, path := range w.gateway.Paths() {
 		h.paths[path] = true
 	}
@@ -39,6 +44,10 @@ func (h *house) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.health(w, r, nil)
 	case path == "/readyz":
 		h.health(w, r, h.app.ready(r.Context()))
+	case h.console != nil && (path == "/" || path+"/" == console.Root):
+		http.Redirect(w, r, console.Root, http.StatusFound)
+	case h.console != nil && strings.HasPrefix(path, console.Root):
+		h.console.ServeHTTP(w, r)
 	case strings.HasPrefix(path, page.AssetsPath):
 		h.pages.Assets().ServeHTTP(w, r)
 	case h.known[path], strings.HasPrefix(path, "/.well-known/oauth-authorization-server/"), strings.HasPrefix(path, "/.well-known/openid-configuration/"):

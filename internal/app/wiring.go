@@ -14,6 +14,7 @@ import (
 	"github.com/genkan-mcp/genkan/entra"
 	"github.com/genkan-mcp/genkan/internal/authserver"
 	"github.com/genkan-mcp/genkan/internal/config"
+	"github.com/genkan-mcp/genkan/internal/console"
 	"github.com/genkan-mcp/genkan/internal/gateway"
 	"github.com/genkan-mcp/genkan/internal/grant"
 	"github.com/genkan-mcp/genkan/internal/idp/entraid"
@@ -36,6 +37,8 @@ type wiring struct {
 	compiler  *condition.Compiler
 	auth      *authserver.AuthServer
 	gateway   *gateway.Gateway
+	servers   []gateway.Server
+	console   *console.Console // nil where it is off
 	upstreams []upstream.Upstream
 }
 
@@ -76,6 +79,9 @@ func (a *App) openRooms(ctx context.Context, cfg *config.Config) (_ *rooms, err 
 		return nil, err
 	}
 	if w.gateway, err = w.newGateway(); err != nil {
+		return nil, err
+	}
+	if err = w.newConsole(); err != nil {
 		return nil, err
 	}
 	return &rooms{gateway: w.gateway, handler: w.newHouse(), upstreams: w.upstreams, empty: make(chan struct{})}, nil
@@ -152,15 +158,19 @@ func (w *wiring) knownClients() ([]authserver.Client, error) {
 }
 
 func (w *wiring) newGateway() (*gateway.Gateway, error) {
-	a := w.app
-	var servers []gateway.Server
 	for _, name := range sortedKeys(w.cfg.Servers) {
 		s, err := w.newServer(name, w.cfg.Servers[name])
 		if err != nil {
 			return nil, fmt.Errorf("server %s: %w", name, err)
 		}
-		servers = append(servers, s)
+		w.servers = append(w.servers, s)
 	}
+	return w.newDoor(w.servers)
+}
+
+// newDoor makes a gateway in front of servers.
+func (w *wiring) newDoor(servers []gateway.Server) (*gateway.Gateway, error) {
+	a := w.app
 	var proxies []netip.Prefix
 	for _, cidr := range w.cfg.Proxies.Trusted {
 		prefix, err := netip.ParsePrefix(cidr)

@@ -59,6 +59,7 @@ func (c *checker) check(cfg *Config) {
 	c.checkEntra(cfg.Entra)
 	c.checkTokens(cfg.Tokens)
 	c.checkClients(cfg)
+	c.checkModel(cfg.Console.Model)
 	c.oneOf("log.level", cfg.Log.Level, "debug", "info", "warn", "error")
 	c.oneOf("log.format", cfg.Log.Format, "json", "text")
 	if len(cfg.Servers) == 0 {
@@ -201,6 +202,21 @@ func (c *checker) oneOf(key, value string, allowed ...string) {
 
 func (c *checker) mistake(key, what, remedy string) {
 	c.list = append(c.list, Mistake{Line: c.line(key), Key: key, What: what, Remedy: remedy})
+}
+
+func (c *checker) checkModel(m Model) {
+	if m == (Model{}) {
+		return
+	}
+	if u, err := url.Parse(m.Endpoint); err != nil || u.Host == "" || (u.Scheme != "https" && !loopback(u.Hostname())) {
+		c.mistake("console.model.endpoint", "it is no https address", "write it like https://api.openai.com/v1; http only on loopback")
+	}
+	if m.Name == "" {
+		c.mistake("console.model.name", "it is missing", "name the model, or at Azure the deployment")
+	}
+	if m.ManagedIdentity != "" && m.AzureVersion == "" {
+		c.mistake("console.model.azure_version", "it is missing", "say which API version of Azure OpenAI is spoken, such as 2024-10-21")
+	}
 }
 
 // line finds where a key stands, or its nearest parent that is there. A key is a path such as servers.weather.rules[1].allow.

@@ -34,6 +34,8 @@ type Config struct {
 	Registration Registration `yaml:"registration"`
 	// Servers are the MCP servers behind the door, by name.
 	Servers map[string]Server `yaml:"servers"`
+	// Console is the web pages for people and administrators.
+	Console Console `yaml:"console"`
 	// Audit says where events are written.
 	Audit Audit `yaml:"audit"`
 	// Log shapes the log on standard error.
@@ -125,6 +127,30 @@ type Tokens struct {
 	Session time.Duration `yaml:"session"`
 	// Idle ends a session that nobody refreshes for so long. Default: Session.
 	Idle time.Duration `yaml:"idle"`
+}
+
+// Console is the web pages for people and administrators.
+type Console struct {
+	// Off serves none.
+	Off bool `yaml:"off"`
+	// AdminRole is the app role of those who administer Genkan. Empty: nobody does.
+	AdminRole string `yaml:"admin_role"`
+	// Model answers in the chat. Without one the built-in responder does, which is no model.
+	Model Model `yaml:"model"`
+}
+
+// Model is a chat model that speaks OpenAI's chat completions.
+type Model struct {
+	// Endpoint is its address, such as https://api.openai.com/v1 or https://NAME.openai.azure.com.
+	Endpoint string `yaml:"endpoint"`
+	// Name is the model's; at Azure the deployment's.
+	Name string `yaml:"name"`
+	// Key is its API key.
+	Key secret.Text `yaml:"key"`
+	// AzureVersion makes the endpoint an Azure OpenAI resource, and says which API version is spoken.
+	AzureVersion string `yaml:"azure_version"`
+	// ManagedIdentity gets tokens for Azure OpenAI in place of a key: "system" or a client ID.
+	ManagedIdentity string `yaml:"managed_identity"`
 }
 
 // Audit says where events are written, beside the file in the data folder.
