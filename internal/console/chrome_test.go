@@ -147,10 +147,17 @@ func (c *chrome) see(selector string) {
 	c.run(chromedp.WaitVisible(chromedp.CSS(selector)))
 }
 
-// wait waits until the text of the page holds the words.
+// wait waits until the text of the page, or of the one that is just coming, holds the words.
 func (c *chrome) wait(words string) {
 	c.t.Helper()
-	_, err := chromedp.Run(c.ctx, chromedp.PollFunction[bool](`(words) => document.querySelector('main').innerText.replace(/\s+/g, ' ').includes(words)`, chromedp.WithPollingArgs(words), chromedp.WithPollingTimeout(20*time.Second)))
+	const holds = `(words) => document.querySelector('main').innerText.replace(/\s+/g, ' ').includes(words)`
+	var err error
+	for range 50 { // a page that goes takes the question with it
+		_, err = chromedp.Run(c.ctx, chromedp.PollFunction[bool](holds, chromedp.WithPollingArgs(words), chromedp.WithPollingTimeout(15*time.Second)))
+		if err == nil || !strings.Contains(err.Error(), "(-32000)") {
+			break
+		}
+	}
 	if err != nil {
 		c.fail(fmt.Errorf("wait for %q: %w", words, err))
 	}
@@ -184,12 +191,15 @@ func (c *chrome) view(width int64, scheme string) {
 
 func (c *chrome) shoot(name string) {
 	c.t.Helper()
-	picture, err := chromedp.Run(c.ctx, chromedp.FullScreenshot(100))
-	if err != nil {
-		c.fail(err)
-	}
-	if err := os.WriteFile(filepath.Join(*shots, name+".png"), picture, 0o600); err != nil {
-		c.t.Fatal(err)
+	eval[chromedp.Void](c, `scrollTo(0, 0)`)
+	for suffix, take := range map[string]chromedp.Action[[]byte]{"": chromedp.FullScreenshot(100), "-top": chromedp.CaptureScreenshot()} {
+		picture, err := chromedp.Run(c.ctx, take)
+		if err != nil {
+			c.fail(err)
+		}
+		if err := os.WriteFile(filepath.Join(*shots, name+suffix+".png"), picture, 0o600); err != nil {
+			c.t.Fatal(err)
+		}
 	}
 }
 

@@ -32,6 +32,7 @@ type field struct {
 	About    string
 	Kind     string
 	Required bool
+	Insist   bool   // the browser may insist on it: nothing around it can be left out
 	Whole    bool   // integers only
 	Input    string // the type of the input: text, email, url, date, datetime-local, number
 	Pattern  string
@@ -44,8 +45,8 @@ type field struct {
 	Entries  [][]field // of entries
 	Blank    []field   // one entry, to be copied by the script
 	Value    string
+	Hint     string // shown where nothing is filled in
 	Fixed    any
-	Trouble  string
 }
 
 type choice struct {
@@ -64,7 +65,42 @@ func formOf(schema any) []field {
 		return nil
 	}
 	r := schemaReader{root}
-	return r.properties(root, "arg", 0)
+	fields := r.properties(root, "arg", 0)
+	insist(fields)
+	return fields
+}
+
+// insist marks what must be filled in whatever else is. What stands in a part that can be left out has no default
+// either, only a hint: else the part would always be sent.
+func insist(fields []field) {
+	for i := range fields {
+		f := &fields[i]
+		f.Insist = f.Required
+		if f.Kind == fieldGroup && f.Required {
+			insist(f.Fields)
+			continue
+		}
+		hint(f.Fields)
+		hint(f.Blank)
+		for _, entry := range f.Entries {
+			hint(entry)
+		}
+	}
+}
+
+func hint(fields []field) {
+	for i := range fields {
+		f := &fields[i]
+		if f.Value != "" && f.Kind != fieldFixed {
+			f.Hint, f.Value = f.Value, ""
+		}
+		f.choose("")
+		hint(f.Fields)
+		hint(f.Blank)
+		for _, entry := range f.Entries {
+			hint(entry)
+		}
+	}
 }
 
 func (r schemaReader) properties(schema map[string]any, prefix string, depth int) []field {

@@ -164,7 +164,9 @@ func inWords(o outcome) string {
 }
 
 func writeFacts(b *strings.Builder, object map[string]any, depth int) {
-	for _, key := range sortedKeys(object) {
+	keys := sortedKeys(object)
+	slices.SortStableFunc(keys, func(a, b string) int { return weight(object[a]) - weight(object[b]) })
+	for _, key := range keys {
 		label := "\n" + strings.Repeat("  ", depth) + "- " + strings.ReplaceAll(key, "_", " ") + ": "
 		switch value := object[key].(type) {
 		case map[string]any:
@@ -177,6 +179,22 @@ func writeFacts(b *strings.Builder, object map[string]any, depth int) {
 			b.WriteString(label + factText(value))
 		}
 	}
+}
+
+// weight puts plain facts before those that need many lines.
+func weight(value any) int {
+	switch v := value.(type) {
+	case map[string]any:
+		return 2
+	case []any:
+		if len(v) > 0 {
+			if _, ok := v[0].(map[string]any); ok {
+				return 2
+			}
+		}
+		return 1
+	}
+	return 0
 }
 
 func writeList(b *strings.Builder, list []any, depth int) {

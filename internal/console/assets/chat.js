@@ -66,9 +66,10 @@ function showResult(data) {
 
 function hear(name, data) {
   if (name === 'delta') {
+    const into = model();
     if (!saying) {
       saying = element('div', { class: 'text' });
-      model().append(saying);
+      into.append(saying);
     }
     saying.append(data.text);
   } else if (name === 'call') {
