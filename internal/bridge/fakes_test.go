@@ -43,7 +43,7 @@ type provider struct {
 	pages, registrations, refreshes, sessions int
 	redirects                                 []string
 	authorize                                 []url.Values
-	secrets                                   []string
+	secrets, revoked                          []string
 	// State.
 	codes   map[string]url.Values
 	access  map[string]grant
@@ -145,6 +145,8 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.authorizePage(w, r)
 	case r.URL.Path == "/token":
 		p.token(w, r)
+	case r.URL.Path == "/revoke":
+		p.revoke(w, r)
 	case r.URL.Path == "/device":
 		p.deviceCode(w, r)
 	case r.URL.Path == "/mcp":
@@ -169,7 +171,7 @@ func (p *provider) metadata(w http.ResponseWriter) {
 		"issuer": p.URL, "authorization_endpoint": p.URL + "/authorize", "token_endpoint": p.URL + "/token",
 		"code_challenge_methods_supported": []string{"S256"}, "scopes_supported": []string{"mcp", "offline_access"},
 		"authorization_response_iss_parameter_supported": true, "response_types_supported": []string{"code"},
-		"token_endpoint_auth_methods_supported": []string{"none"},
+		"token_endpoint_auth_methods_supported": []string{"none"}, "revocation_endpoint": p.URL + "/revoke",
 	}
 	if !p.noRegister {
 		meta["registration_endpoint"] = p.URL + "/register"
@@ -332,4 +334,15 @@ func readBody(r *http.Request) []byte {
 	body, _ := io.ReadAll(r.Body)
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	return body
+}
+
+func (p *provider) revoke(w http.ResponseWriter, r *http.Request) {
+	_ = r.ParseForm()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.down != 0 {
+		w.WriteHeader(p.down)
+		return
+	}
+	p.revoked = append(p.revoked, r.PostForm.Get("token"))
 }
