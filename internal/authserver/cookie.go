@@ -30,7 +30,7 @@ func (a *AuthServer) cookieName(name string) string {
 }
 
 func (a *AuthServer) setCookie(w http.ResponseWriter, name, value string, life time.Duration) {
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // a.secure is false on loopback http only
 		Name: a.cookieName(name), Value: value, Path: "/", MaxAge: int(life.Seconds()),
 		Secure: a.secure, HttpOnly: true,
 		SameSite: http.SameSiteLaxMode, // the identity provider sends the browser back by a plain link

@@ -59,6 +59,7 @@ type provider struct {
 	fail      func(step string) error // "authorize", "redeem", "refresh"
 	base      string                  // where it is; https://idp.example if empty
 	roles     []string
+	claims    string // what everybody says that their address is
 }
 
 func (p *provider) failing(step string) error {
@@ -118,10 +119,14 @@ func (p *provider) Refresh(_ context.Context, upstream []byte) (idp.SignIn, erro
 }
 
 func (p *provider) person(name string) idp.SignIn {
+	address := name + "@contoso.example"
+	if p.claims != "" {
+		address = p.claims
+	}
 	return idp.SignIn{
 		Identity: policy.Identity{
 			Tenant: tenant, Object: name + "-object", Kind: policy.Person, Name: strings.ToUpper(name[:1]) + name[1:],
-			Username: name + "@contoso.example", Roles: p.roles,
+			Username: address, Roles: p.roles,
 		},
 		Upstream: []byte("upstream-tokens-of-" + name),
 	}

@@ -40,7 +40,7 @@ var errStore = errors.New("authserver: the store can't be reached now")
 // registration is the record of a client that registered itself.
 type registration struct {
 	Metadata oauth.ClientMetadata `json:"metadata"`
-	Secret   secret.Digest        `json:"secret,omitzero"`
+	Hash     secret.Digest        `json:"hash,omitzero"` // of its secret
 	Issued   time.Time            `json:"issued"`
 	Used     time.Time            `json:"used,omitzero"`
 }
@@ -119,7 +119,7 @@ func (a *AuthServer) addClient(ctx context.Context, address string, m oauth.Clie
 		}
 		answer.ClientSecret = "gks_" + answer.ClientSecret
 		answer.ClientSecretExpiresAt = new(int64)
-		record.Secret = secret.Hash(answer.ClientSecret)
+		record.Hash = secret.Hash(answer.ClientSecret)
 	}
 	value, err := json.Marshal(record)
 	if err != nil {
@@ -157,7 +157,7 @@ func (a *AuthServer) registeredClient(ctx context.Context, id string) (*client, 
 	if err != nil {
 		return nil, fmt.Errorf("read client %s: %w", id, err)
 	}
-	c.secret = record.Secret
+	c.secret = record.Hash
 	return c, nil
 }
 

@@ -154,6 +154,9 @@ func (a *AuthServer) open(handle string, stored store.Record) (signIn, error) {
 		return signIn{}, errNoSignIn
 	}
 	plain, err := a.Ring.Open(signInBinding(handle), stored.Value)
+	if errors.Is(err, secret.ErrUnknownKey) { // another replica sealed it with a key that comes here in a moment
+		return signIn{}, fmt.Errorf("open sign-in: %w: %w", errStore, err)
+	}
 	if err != nil {
 		return signIn{}, fmt.Errorf("open sign-in: %w", err)
 	}
