@@ -112,7 +112,7 @@ func assertions(give func(context.Context) (string, error)) credentialSource {
 }
 
 func readTokenFile(path string) (string, error) {
-	token, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	token, err := os.ReadFile(path)
 	if err != nil {
 		return "", credentialError("read workload identity token", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -134,6 +135,20 @@ func answerOf(call msal.CallErr) []byte {
 	}
 	_, text, _ := strings.Cut(call.Err.Error(), "\n")
 	return []byte(text)
+}
+
+// CallbackError reads what a browser brought back from a sign-in that failed (RFC 6749 §4.1.2.1); it is nil if the
+// sign-in did not fail. Check the state before: until then anybody may have made up the query. Of its words, show the
+// Remedy only.
+func CallbackError(query url.Values) error {
+	if !query.Has("error") {
+		return nil
+	}
+	description := query.Get("error_description")
+	return (&Error{
+		Op: "sign in", OAuth: shown(query.Get("error")), Suberror: shown(query.Get("error_subcode")),
+		Description: shown(firstLine(description)), Code: aadsts(description, nil),
+	}).sorted()
 }
 
 // readFailure reads an answer that is not a success.

@@ -1,9 +1,13 @@
 package entra_test
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -169,6 +173,19 @@ func TestNumbersNobodyKnowsAreSortedByTheirOAuthError(t *testing.T) {
 	}
 }
 
+func TestWhatTheBrowserBringsBackInPlaceOfACodeIsSorted(t *testing.T) {
+	tenant := entratest.Start(t)
+	request := signInRequest()
+	request.Prompt = "none"
+	answer := visit(t, newClient(t, tenant), tenant, "alice", request)
+	wantInteraction(t, entra.CallbackError(answer.Params), 50058)
+	wantError(t, entra.CallbackError(url.Values{"error": {"access_denied"}, "error_description": {"AADSTS65004: no"}}), 65004, entra.Denied)
+	wantError(t, entra.CallbackError(url.Values{"error": {"temporarily_unavailable"}}), 0, entra.Unavailable)
+	if err := entra.CallbackError(url.Values{"code": {"x"}}); err != nil {
+		t.Errorf("a code: want no error, got %v", err)
+	}
+}
+
 // What Entra writes may have been chosen by somebody else: it must do no harm where it is shown.
 func TestEntrasWordsAreMadeFitToBeShown(t *testing.T) {
 	tenant := entratest.Start(t)
@@ -197,6 +214,33 @@ func TestDeclinedScopesAreMissingConsent(t *testing.T) {
 	wantInteraction(t, err, 65001)
 }
 
+// A resource has several names, and Entra may answer with another than it was asked with.
+func TestScopesUnderAnotherNameOfTheResourceAreGranted(t *testing.T) {
+	for name, granted := range map[string]string{
+		"application ID URI": entratest.GenkanURI + "/access_as_user openid profile",
+		"two slashes":        entratest.GenkanID + "//access_as_user profile",
+		"in another order":   "profile email " + entratest.GenkanURI + "/Access_As_User",
+		"among others":       entratest.GenkanURI + "/other " + entratest.GenkanURI + "/access_as_user",
+		"none, which is all": "",
+	} {
+		tenant := entratest.Start(t)
+		client := newClient(t, tenant, func(config *entra.ClientConfig) {
+			config.HTTPClient = &http.Client{Transport: altered(func(r *http.Request, response *http.Response) {
+				if r.Method == http.MethodPost {
+					alterField(t, response, "scope", func(string) string { return granted })
+				}
+			})}
+		})
+		signIn, err := client.Redeem(t.Context(), redeemRequest(visit(t, client, tenant, "alice", signInRequest())))
+		if err == nil {
+			_, err = client.Refresh(t.Context(), signIn.State)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestRedirectsOfTheTokenEndpointAreNotFollowed(t *testing.T) {
 	tenant := entratest.Start(t)
 	client := newClient(t, tenant, func(config *entra.ClientConfig) {
@@ -211,5 +255,74 @@ func TestRedirectsOfTheTokenEndpointAreNotFollowed(t *testing.T) {
 	var failure *entra.Error
 	if !errors.As(err, &failure) || failure.Status != http.StatusTemporaryRedirect {
 		t.Errorf("want the redirect as an answer, got %v", err)
+	}
+}
+
+// MSAL's own errors hold the request with its secrets, and the answer with its tokens.
+func TestThreat37_NoErrorHoldsWhatWasSentOrAnswered(t *testing.T) {
+	tenant := entratest.Start(t)
+	var secrets []string
+	half := false
+	client := newClient(t, tenant, func(config *entra.ClientConfig) {
+		config.HTTPClient = &http.Client{Transport: altered(func(r *http.Request, response *http.Response) {
+			if r.Method != http.MethodPost {
+				return
+			}
+			answer, err := io.ReadAll(response.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			for _, field := range []string{"access_token", "refresh_token", "id_token"} {
+				var fields map[string]any
+				if json.Unmarshal(answer, &fields) == nil && fields[field] != nil {
+					secrets = append(secrets, fields[field].(string))
+				}
+			}
+			if half {
+				answer = answer[:len(answer)-2]
+			}
+			response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(answer)), int64(len(answer))
+		})}
+	})
+	signIn := signInAs(t, client, tenant, "alice")
+	secrets = append(secrets, entratest.GenkanSecret, string(signIn.State.Reveal()))
+	obo, a := exchange(t, client), entra.Assertion{Token: signIn.Token}
+	for _, fault := range []entratest.Fault{{Code: 50173}, {Status: 503}, {Drop: true}, {Body: "<html></html>", Status: 500}, {}} {
+		half = fault == entratest.Fault{}
+		for name, fail := range map[string]func() error{
+			"redeem": func() error {
+				request := redeemRequest(visit(t, client, tenant, "alice", signInRequest()))
+				secrets = append(secrets, request.Code)
+				_, err := client.Redeem(t.Context(), request)
+				return err
+			},
+			"refresh":  func() error { _, err := client.Refresh(t.Context(), signIn.State); return err },
+			"exchange": func() error { _, err := obo.Satisfy(t.Context(), a, `{"id_token":{}}`); return err },
+			"application": func() error {
+				_, err := client.ApplicationToken(t.Context(), entratest.SearchURI+"/"+fmt.Sprint(fault))
+				return err
+			},
+		} {
+			fault.Path = "/token"
+			if !half {
+				tenant.FailNext(fault)
+			}
+			err := fail()
+			if err == nil {
+				t.Errorf("%s with %+v: want an error", name, fault)
+			}
+			for ; err != nil; err = errors.Unwrap(err) {
+				all := fmt.Sprintf("%v %+v %#v %q", err, err, err, err)
+				for _, secret := range secrets {
+					if strings.Contains(all, secret) || strings.Contains(all, secret[len(secret)/2:]) {
+						t.Errorf("%s with %+v: a secret is in %s", name, fault, all)
+					}
+				}
+			}
+		}
+		tenant.ClearFaults()
+	}
+	if len(secrets) < 10 {
+		t.Errorf("want more secrets than %d to look for", len(secrets))
 	}
 }

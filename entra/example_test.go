@@ -172,7 +172,6 @@ func ExampleOnBehalfOf() {
 	}
 	call()
 	tenant.WithdrawConsent(entratest.GenkanID, entratest.SearchURI)
-	search.Forget("") // and in a session of its own, Forget("session ID")
 	caller.Session = "a session that has no token yet"
 	call()
 	// Output:

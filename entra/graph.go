@@ -147,6 +147,7 @@ func (g *Graph) send(ctx context.Context, a Assertion, method, path string, body
 	if err != nil {
 		return nil, explainFailure(op, err)
 	}
+	defer func() { _ = response.Body.Close() }()
 	answer, err := runtime.Payload(response)
 	if err != nil {
 		return nil, unreachable(op, err)

@@ -73,7 +73,7 @@ func (c *Client) AuthCodeURL(ctx context.Context, r SignInRequest) (string, erro
 	}
 	u, err := url.Parse(c.config.Cloud.plain(address))
 	if err != nil {
-		return "", &Error{Op: "make sign-in address", Reason: Unavailable, Cause: errors.New("Entra's discovery document names no usable address")}
+		return "", &Error{Op: "make sign-in address", Reason: Unavailable, Cause: errors.New("the discovery document names no usable address")}
 	}
 	u.RawQuery = r.complete(u.Query()).Encode()
 	return u.String(), nil

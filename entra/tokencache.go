@@ -68,7 +68,7 @@ func (c *tokenCache) get(ctx context.Context, r tokenRequest) (Token, error) {
 
 // look says whether the answer is known. A token that comes back with false still works and is due for renewal, which
 // falls to this caller.
-func (c *tokenCache) look(r tokenRequest) (token Token, err error, known bool) { //nolint:revive // the error is data here
+func (c *tokenCache) look(r tokenRequest) (token Token, err error, known bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()

@@ -21,7 +21,7 @@ const (
 
 // transport stands between this package (and MSAL, and azcore) and the network. It sends requests for a
 // loopback dev cloud over plain http though its callers say https, remembers discovery documents (MSAL would
-// fetch one for each sign-in), and bounds what is read.
+// fetch one for each sign-in), has scopes bear the names that were asked for, and bounds what is read.
 type transport struct {
 	cloud Cloud
 	next  http.RoundTripper
@@ -70,6 +70,10 @@ func (t *transport) send(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	response.Body = &bounded{ReadCloser: response.Body, left: responseLimit}
+	if err := nameScopes(r, response); err != nil {
+		_ = response.Body.Close() // the answer is useless
+		return nil, err
+	}
 	return response, nil
 }
 
