@@ -161,10 +161,14 @@ func (x *exchange) read() error {
 	controller := http.NewResponseController(x.w)
 	_ = controller.SetReadDeadline(time.Now().Add(x.g.BodyTimeout)) // of the network, not of our clock
 	message, err := mcpwire.Read(x.r.Body, x.g.Messages)
-	_ = controller.SetReadDeadline(time.Time{})
-	if err != nil {
-		return err
+	if malformed, ok := errors.AsType[*mcpwire.Error](err); err != nil && !ok {
+		// The deadline stays: else the rest of the body would be waited for before this is answered.
+		x.w.Header().Set("Connection", "close")
+		return &problem{status: http.StatusRequestTimeout, message: "the message did not arrive whole in time: send it again", cause: err}
+	} else if err != nil {
+		return malformed
 	}
+	_ = controller.SetReadDeadline(time.Time{})
 	x.message = message
 	headers := x.r.Header
 	if x.at.resource != x.server.Resource {

@@ -234,7 +234,7 @@ func (g *Gateway) Paths() []string {
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := g.newExchange(w, r)
 	route, ok := g.routes[r.URL.Path]
-	if !ok || r.URL.RawPath != "" || strings.Contains(r.RequestURI, "//") && !strings.Contains(r.RequestURI, "://") {
+	if !ok || r.URL.RawPath != "" {
 		x.end(&problem{status: http.StatusNotFound, message: "nothing is here: compare the address with the one you were given"})
 		return
 	}
