@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"log/slog"
@@ -62,16 +63,23 @@ func asProblem(err error) *problem {
 		return &problem{status: e.Status, code: e.Code, message: e.Message, data: e.Data,
 			refusal: &policy.Refusal{Check: policy.CheckMessage, Wanted: "one well-formed message", Got: e.Message}}
 	}
+	if errors.Is(err, context.Canceled) { // it was we who ended it
+		return &problem{status: http.StatusServiceUnavailable, message: "this replica is going away: try again", retry: time.Second}
+	}
 	return &problem{status: http.StatusInternalServerError, message: "something went wrong here: the log has it under this request's ID", cause: err}
 }
 
 // end writes the answer if nobody has, and then writes down what happened.
 func (x *exchange) end(err error) {
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(err, context.Canceled) && x.ctx.Err() != nil:
+		x.event.Decision, x.event.Detail = audit.Failed, "the client left before the answer"
+	default:
 		p := asProblem(err)
 		if x.detached != nil {
 			x.writeLegacy(p)
-		} else if x.event.Status == 0 && x.ctx.Err() == nil {
+		} else if x.event.Status == 0 {
 			x.write(p)
 		}
 		x.fail(p)
