@@ -14,7 +14,7 @@ import (
 
 // signInEntra signs the person in at Entra itself, as a public client. Entra registers no clients, so it wants
 // to be given one.
-func (a *access) signInEntra(ctx context.Context, t *target, stored *record, scopes []string, c *challenge) (*record, error) {
+func (a *access) signInEntra(ctx context.Context, t *target, scopes []string, c *challenge) (*record, error) {
 	if a.options.SignIn.ClientID == "" {
 		return nil, fmt.Errorf("the server trusts Microsoft Entra ID directly, which registers no clients by itself: "+
 			"register a public client with the redirect URI http://localhost in the tenant, and pass its ID with --client-id (issuer: %s)", t.issuer)
@@ -23,9 +23,7 @@ func (a *access) signInEntra(ctx context.Context, t *target, stored *record, sco
 		Server: a.options.Server, Authority: entraTenant, Issuer: t.issuer, Resource: t.resource,
 		ClientID: a.options.SignIn.ClientID, Requested: entraScopes(scopes),
 	}
-	if stored != nil {
-		next.State = stored.State
-	}
+	// The library starts with nothing: with two people in its memory it would have to guess.
 	terminal, ask, err := a.terminal(next, true)
 	if err != nil {
 		return nil, err

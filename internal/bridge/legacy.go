@@ -201,7 +201,7 @@ func (r *remote) postLegacy(ctx context.Context, l *legacy, m *mcpwire.Message, 
 			l.mu.Unlock()
 		}()
 	}
-	resp, err := r.authorised(ctx, m.Kind() != mcpwire.Request, func(token string) (*http.Response, error) {
+	resp, err := r.authorised(ctx, false, func(token string) (*http.Response, error) {
 		return r.dial(ctx, func() (*http.Request, error) {
 			return r.request(ctx, http.MethodPost, l.endpoint, token, session{}, m.Bytes())
 		})

@@ -29,7 +29,7 @@ func (a *access) signIn(ctx context.Context, t *target, stored *record, scopes [
 	ctx, cancel := context.WithTimeout(ctx, a.options.SignIn.Timeout)
 	defer cancel()
 	if t.kind == entraTenant {
-		return a.signInEntra(ctx, t, stored, scopes, c)
+		return a.signInEntra(ctx, t, scopes, c)
 	}
 	next, err := a.signInOAuth(ctx, t, stored, scopes, c)
 	if err != nil && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {

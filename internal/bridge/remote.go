@@ -134,7 +134,7 @@ func (r *remote) exchange(ctx context.Context, m *mcpwire.Message, sent func()) 
 // post sends a message with a token, if the server wants one.
 func (r *remote) post(ctx context.Context, m *mcpwire.Message, sent func()) (at session, resp *http.Response, err error) {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { sent() }})
-	resp, err = r.authorised(ctx, m.Kind() != mcpwire.Request, func(token string) (*http.Response, error) {
+	resp, err = r.authorised(ctx, false, func(token string) (*http.Response, error) {
 		at = r.at()
 		return r.dial(ctx, func() (*http.Request, error) {
 			req, err := r.request(ctx, http.MethodPost, r.url, token, at, m.Bytes())
