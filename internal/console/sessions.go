@@ -89,7 +89,7 @@ func (k *Console) note(ctx context.Context, s *session, e audit.Event) error {
 
 func hostOf(address string) string {
 	u, err := url.Parse(address)
-	if err != nil {
+	if err != nil || address == "" {
 		return ""
 	}
 	if u.Host == "" {

@@ -81,6 +81,7 @@ func (k *Console) functions() template.FuncMap {
 	return template.FuncMap{
 		"clock":   func(t time.Time) string { return t.UTC().Format("15:04:05") },
 		"stamp":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" },
+		"moment":  func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") },
 		"iso":     func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"ago":     func(t time.Time) string { return ago(k.Now(), t) },
 		"short":   func(d time.Duration) string { return shortDuration(d) },
