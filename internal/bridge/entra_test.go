@@ -174,6 +174,7 @@ func TestClaimsChallengeOfEntraSignsInAgainWithTheClaims(t *testing.T) {
 	o := newOffice(t, "alice")
 	m := o.machine(t)
 	s := m.session(t, o.URL, nil)
+	callText(t, s, "get_forecast", nil) // by now nothing else is on its way
 	const claims = `{"access_token":{"acrs":{"essential":true,"value":"c1"}}}`
 	o.claims.Store(base64.RawURLEncoding.EncodeToString([]byte(claims)))
 	callText(t, s, "get_forecast", nil)
