@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/genkan-mcp/genkan/internal/gateway"
-	"github.com/genkan-mcp/genkan/internal/grant"
 	"github.com/genkan-mcp/genkan/internal/secret"
 	"github.com/genkan-mcp/genkan/internal/store"
 )
@@ -75,20 +74,6 @@ func (s *state) createSigningKey(ctx context.Context, now time.Time) error {
 		return fmt.Errorf("seal the signing key: %w", err)
 	}
 	return s.store.Create(ctx, store.Record{Kind: signingKind, ID: signingID, Value: sealed})
-}
-
-// resealSigning moves the signing keys to the active key of the ring.
-func resealSigning() grant.Resealer {
-	return grant.Resealer{Kind: signingKind, Reseal: func(ring *secret.Ring, r store.Record) ([]byte, error) {
-		if !ring.Stale(r.Value) {
-			return nil, nil
-		}
-		plain, err := ring.Open(signingBinding(), r.Value)
-		if err != nil {
-			return nil, err
-		}
-		return ring.Seal(signingBinding(), plain)
-	}}
 }
 
 func signingBinding() secret.Binding { return secret.Binding{Kind: signingKind, Key: signingID} }
