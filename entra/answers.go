@@ -3,8 +3,6 @@ package entra
 import (
 	"context"
 	"time"
-
-	"golang.org/x/sync/singleflight"
 )
 
 const (
@@ -15,7 +13,7 @@ const (
 // answers keeps what Graph answered for a while. Failures are not kept.
 type answers struct {
 	now    func() time.Time
-	flight singleflight.Group
+	flight *flights[[]byte]
 
 	kept *recent[string, answer]
 }
@@ -26,7 +24,7 @@ type answer struct {
 }
 
 func newAnswers(now func() time.Time) *answers {
-	return &answers{now: now, kept: newRecent[string, answer](answersAtMost)}
+	return &answers{now: now, flight: newFlights[[]byte](), kept: newRecent[string, answer](answersAtMost)}
 }
 
 // get returns an answer no older than age, and how old it is. Callers at the same time share one request.
@@ -34,20 +32,12 @@ func (a *answers) get(ctx context.Context, key string, age time.Duration, ask fu
 	if known, ok := a.kept.get(key); ok && a.now().Sub(known.fetched) < age {
 		return known.body, a.now().Sub(known.fetched), nil
 	}
-	result := a.flight.DoChan(key, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), acquireTimeout)
-		defer cancel()
+	body, err := a.flight.share(ctx, key, func(ctx context.Context) ([]byte, error) {
 		body, err := ask(ctx)
 		if err == nil && age > 0 && len(body) <= answerLimit {
 			a.kept.put(key, answer{body: body, fetched: a.now()})
 		}
 		return body, err
 	})
-	select {
-	case <-ctx.Done():
-		return nil, 0, unreachable("ask Microsoft Graph", ctx.Err())
-	case r := <-result:
-		body, _ := r.Val.([]byte)
-		return body, 0, r.Err
-	}
+	return body, 0, explainFailure("ask Microsoft Graph", err)
 }

@@ -1,7 +1,9 @@
 package entra_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -48,6 +50,41 @@ func TestGraphAnswersForThePersonAndSaysHowOldItIs(t *testing.T) {
 	if _, age, err = graph.Me(t.Context(), alice); err != nil || age != 0 || len(tenant.Calls("/me")) != 3 {
 		t.Errorf("after five minutes: want a fresh answer, got age %s, %v", age, err)
 	}
+}
+
+func TestGraphsAnswersDoNotFillTheMemory(t *testing.T) {
+	tenant := entratest.Start(t)
+	client := newClient(t, tenant)
+	graph, alice := newGraph(t, client, entra.GraphConfig{ReadAge: time.Hour}), entra.Assertion{Token: signInAs(t, client, tenant, "alice").Token}
+	read := func(i int) (fetched bool) {
+		var into struct{ ID string }
+		age, err := graph.Get(t.Context(), alice, fmt.Sprintf("/me?n=%d", i), &into)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return age == 0
+	}
+	const many = 2100
+	for i := range many {
+		read(i)
+		if i%500 == 0 && read(7) != (i == 0) {
+			t.Errorf("after %d others, what is asked for often was forgotten", i)
+		}
+	}
+	if read(many-1) || !read(8) {
+		t.Error("want the latest kept and the oldest forgotten")
+	}
+}
+
+func TestAGraphThatHangsTakesNoLongerThanTheCallerWaits(t *testing.T) {
+	tenant := entratest.Start(t)
+	client := newClient(t, tenant)
+	alice := entra.Assertion{Token: signInAs(t, client, tenant, "alice").Token}
+	tenant.FailNext(entratest.Fault{Path: "/me", Delay: time.Minute})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, _, err := newGraph(t, client, entra.GraphConfig{}).Me(ctx, alice)
+	wantUnavailable(t, err)
 }
 
 func TestGraphIsAskedAgainWhenItWantsPatience(t *testing.T) {

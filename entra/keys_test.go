@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -123,8 +124,22 @@ func TestAStartWhileEntraIsDownRecovers(t *testing.T) {
 	_, err := verifier.Verify(t.Context(), token)
 	wantUnavailable(t, err)
 	server.answer(http.StatusOK)
+	_, err = verifier.Verify(t.Context(), token) // not yet asked again: a crowd must not keep Entra down
+	wantUnavailable(t, err)
 	server.advance(2 * time.Second)
 	wantVerified(t, verifier, token)
+}
+
+func TestAuthoritiesThatTalkNonsenseAreUnavailable(t *testing.T) {
+	for name, address := range map[string]string{"no JSON": "/%s/html", "nobody": "/%s/nothing"} {
+		server := startKeyServer(t)
+		server.jwks = strings.Replace(address, "/%s", server.URL, 1)
+		_, err := server.verifier(t, nil).Verify(t.Context(), server.token(t, nil))
+		wantUnavailable(t, err)
+		if !strings.Contains(err.Error(), "fetch signing keys") {
+			t.Errorf("%s: want to know what was tried, got %v", name, err)
+		}
+	}
 }
 
 func TestKeySetsThatAreNoneAreRefused(t *testing.T) {

@@ -69,6 +69,14 @@ func (s *keyServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(s.status)
 		return
 	}
+	if r.URL.Path == "/html" {
+		_, _ = w.Write([]byte("<html>"))
+		return
+	}
+	if r.URL.Path == "/nothing" {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
 	if r.URL.Path == "/keys" {
 		s.fetches.Add(1)
 		_ = json.NewEncoder(w).Encode(map[string]any{"keys": s.keys})

@@ -1,6 +1,7 @@
 package entra_test
 
 import (
+	"context"
 	"errors"
 	"net/url"
 	"strings"
@@ -81,6 +82,42 @@ func TestLatecomersOfACrowdMakeNoSecondRequest(t *testing.T) {
 			t.Fatalf("exchanges after %d crowds: got %d", round+1, got)
 		}
 	}
+}
+
+func TestWhoGoesAwayStopsNobodyElse(t *testing.T) {
+	tenant := entratest.Start(t)
+	client := newClient(t, tenant)
+	obo, a := exchange(t, client), entra.Assertion{Token: signInAs(t, client, tenant, "alice").Token}
+	tenant.FailNext(entratest.Fault{Path: "/token", Delay: 400 * time.Millisecond})
+	impatient, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	var others sync.WaitGroup
+	others.Go(func() {
+		_, err := obo.Token(impatient, a)
+		wantUnavailable(t, err)
+	})
+	others.Go(func() {
+		if _, err := obo.Token(t.Context(), a); err != nil {
+			t.Errorf("who waited: %v", err)
+		}
+	})
+	others.Wait()
+	if got := grants(tenant, oboGrant); got != 1 {
+		t.Errorf("exchanges: want 1, got %d", got)
+	}
+}
+
+// Nor is anything left running, or held against those who come later.
+func TestWhenEverybodyHasGoneAwayNothingIsLeft(t *testing.T) {
+	tenant := entratest.Start(t)
+	client := newClient(t, tenant)
+	obo, a := exchange(t, client), entra.Assertion{Token: signInAs(t, client, tenant, "alice").Token}
+	tenant.FailNext(entratest.Fault{Path: "/token", Delay: time.Minute})
+	impatient, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err := obo.Token(impatient, a)
+	wantUnavailable(t, err)
+	mustExchange(t, obo, a)
 }
 
 // crowd asks for a token from everybody at once.
@@ -271,6 +308,9 @@ func TestApplicationsAreRefusedOrServedAsConfigured(t *testing.T) {
 	token, err := serving.Token(t.Context(), a)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if stronger, err := serving.Satisfy(t.Context(), a, `{"access_token":{"xms_cc":{"values":["cp1"]}}}`); err != nil || stronger.Reveal() == token.Reveal() {
+		t.Errorf("a challenge: want another token, got %v", err)
 	}
 	if claims := claimsOf(t, token); claims["oid"] != entratest.GenkanPrincipal || claims["scp"] != nil {
 		t.Errorf("want a token of Genkan itself for Graph, got %v", claims)

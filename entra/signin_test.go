@@ -55,6 +55,28 @@ func TestSignInTellsWhoCameAndRefreshAsksAgain(t *testing.T) {
 	}
 }
 
+// An app whose manifest says nothing gets tokens of version 1, whatever endpoint the client uses.
+func TestAnApplicationWithTokensOfVersionOneSignsIn(t *testing.T) {
+	for _, uri := range []string{entratest.GenkanURI, "api://contoso.example/genkan"} {
+		tenant := entratest.Start(t)
+		tenant.Change(func(d *entratest.Directory) { genkan(d).TokenVersion, genkan(d).URIs = 0, []string{uri} })
+		client := newClient(t, tenant, func(c *entra.ClientConfig) { c.AppIDURI = uri })
+		signIn := signInAs(t, client, tenant, "alice")
+		verified, err := client.Verifier().Verify(t.Context(), signIn.Token.Reveal())
+		if err != nil || verified.Version != "1.0" || verified.Identity.Key() != entratest.TenantID+"/"+entratest.AliceID {
+			t.Errorf("%s: want alice by a token of version 1, got %+v, %v", uri, verified, err)
+		}
+		if diff := cmp.Diff([]string{"Weather.Read", "Weather.Write"}, signIn.Identity.Roles); diff != "" {
+			t.Errorf("%s: roles (-want +got):\n%s", uri, diff)
+		}
+		again, err := client.Refresh(t.Context(), signIn.State)
+		if err != nil {
+			t.Fatal(err)
+		}
+		mustExchange(t, exchange(t, client), entra.Assertion{Token: again.Token})
+	}
+}
+
 func TestEachRefreshAsksEntraAndReadsRolesAnew(t *testing.T) {
 	tenant := entratest.Start(t)
 	client := newClient(t, tenant)

@@ -6,14 +6,11 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/singleflight"
 )
 
 const (
 	renewBefore    = 5 * time.Minute  // before a token ends it is renewed, while it still works
 	leastLife      = 30 * time.Second // a token that ends sooner is not given out
-	acquireTimeout = 30 * time.Second // for one request to Entra
 	refusedFor     = 20 * time.Second // how long a "no" is remembered
 	unreachableFor = time.Second      // how long an outage is remembered, unless Entra says otherwise
 	patienceAtMost = time.Minute      // what Entra may ask for
@@ -25,7 +22,7 @@ const (
 // loop does not have Entra throttle everybody.
 type tokenCache struct {
 	now    func() time.Time
-	flight singleflight.Group
+	flight *flights[Token]
 
 	kept *recent[string, *cachedToken]
 	mu   sync.Mutex // guards what the entries hold
@@ -51,7 +48,7 @@ type tokenRequest struct {
 }
 
 func newTokenCache(now func() time.Time) *tokenCache {
-	return &tokenCache{now: now, kept: newRecent[string, *cachedToken](tokensAtMost)}
+	return &tokenCache{now: now, flight: newFlights[Token](), kept: newRecent[string, *cachedToken](tokensAtMost)}
 }
 
 func (c *tokenCache) get(ctx context.Context, r tokenRequest) (Token, error) {
@@ -90,26 +87,15 @@ func (c *tokenCache) look(r tokenRequest) (token Token, err error, known bool) {
 // acquire asks Entra, together with everybody who has the same wish. A caller who goes away stops nobody else.
 func (c *tokenCache) acquire(ctx context.Context, r tokenRequest) (Token, error) {
 	began := c.now()
-	answer := c.flight.DoChan(r.key+"\x00"+r.fingerprint, func() (any, error) {
+	token, err := c.flight.share(ctx, r.key+"\x00"+r.fingerprint, func(ctx context.Context) (Token, error) {
 		if token, ok := c.arrivedSince(began, r.key); ok && !r.anew {
 			return token, nil
 		}
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), acquireTimeout)
-		defer cancel()
 		token, err := r.ask(ctx)
 		c.keep(r, token, err)
 		return token, err
 	})
-	select {
-	case <-ctx.Done():
-		return Token{}, unreachable("get token", ctx.Err())
-	case result := <-answer:
-		if result.Err != nil {
-			return Token{}, result.Err
-		}
-		token, _ := result.Val.(Token)
-		return token, nil
-	}
+	return token, explainFailure("get token", err)
 }
 
 // arrivedSince finds the token that another flight brought between this caller's look and its flight.
@@ -132,6 +118,10 @@ func (c *tokenCache) keep(r tokenRequest, token Token, err error) {
 	case err == nil:
 		life := token.expires.Sub(now)
 		c.kept.put(r.key, &cachedToken{token: token, renewAt: token.expires.Add(-min(renewBefore, life/2))})
+	case errors.Is(err, context.Canceled):
+		if ok { // everybody has gone away: that says nothing about Entra
+			entry.renewing = false
+		}
 	case reason == Unavailable && ok && entry.failure == nil:
 		entry.renewing, entry.renewAt = false, now.Add(min(patience(err)+leastLife, patienceAtMost))
 	case reason == Unavailable:
