@@ -16,9 +16,9 @@ import (
 	"github.com/genkan-mcp/genkan/policy"
 )
 
-// newConsole makes the console, unless it is off.
+// newConsole makes the console, unless it is off. It shows Entra's tokens, so that it needs Entra.
 func (w *wiring) newConsole() (err error) {
-	if w.cfg.Console.Off {
+	if w.cfg.Console.Off || w.entra == nil {
 		return nil
 	}
 	cloud, err := cloudOf(w.cfg.Entra)

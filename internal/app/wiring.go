@@ -17,7 +17,9 @@ import (
 	"github.com/genkan-mcp/genkan/internal/console"
 	"github.com/genkan-mcp/genkan/internal/gateway"
 	"github.com/genkan-mcp/genkan/internal/grant"
+	"github.com/genkan-mcp/genkan/internal/idp"
 	"github.com/genkan-mcp/genkan/internal/idp/entraid"
+	"github.com/genkan-mcp/genkan/internal/idp/oidc"
 	"github.com/genkan-mcp/genkan/internal/page"
 	"github.com/genkan-mcp/genkan/internal/secret"
 	"github.com/genkan-mcp/genkan/internal/upstream"
@@ -72,8 +74,10 @@ func (a *App) openRooms(ctx context.Context, cfg *config.Config) (_ *rooms, err 
 	if w.compiler, err = condition.New(condition.Config{}); err != nil {
 		return nil, err
 	}
-	if w.entra, err = w.newEntraClient(); err != nil {
-		return nil, err
+	if cfg.OIDC.Issuer == "" {
+		if w.entra, err = w.newEntraClient(); err != nil {
+			return nil, err
+		}
 	}
 	if w.auth, err = w.newAuthServer(); err != nil {
 		return nil, err
@@ -89,7 +93,7 @@ func (a *App) openRooms(ctx context.Context, cfg *config.Config) (_ *rooms, err 
 
 func (w *wiring) newAuthServer() (*authserver.AuthServer, error) {
 	a := w.app
-	provider, err := entraid.New(w.entra)
+	provider, providerName, err := w.provider()
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +107,7 @@ func (w *wiring) newAuthServer() (*authserver.AuthServer, error) {
 	}
 	documents := w.cfg.Registration.Documents
 	return authserver.New(authserver.Config{
-		Issuer: w.cfg.PublicURL, Servers: w.facades(), Provider: provider, ProviderName: "Microsoft Entra ID",
+		Issuer: w.cfg.PublicURL, Servers: w.facades(), Provider: provider, ProviderName: providerName,
 		Grants: w.grants, Store: a.state.store, Ring: a.state.keys.Ring(),
 		Clients: clients, Registration: registration,
 		Documents: authserver.Documents{Off: documents.Off, Allow: documents.Allow, Deny: documents.Deny},
@@ -111,6 +115,24 @@ func (w *wiring) newAuthServer() (*authserver.AuthServer, error) {
 		// The gateway is made after the authorization server, and before the first request.
 		Address: func(r *http.Request) string { return w.gateway.ClientAddress(r) },
 	})
+}
+
+// provider is the identity provider of the configuration, and what people call it.
+func (w *wiring) provider() (idp.Provider, string, error) {
+	c := w.cfg.OIDC
+	if c.Issuer == "" {
+		provider, err := entraid.New(w.entra)
+		return provider, "Microsoft Entra ID", err
+	}
+	name := c.Name
+	if issuer, err := url.Parse(c.Issuer); name == "" && err == nil {
+		name = issuer.Host
+	}
+	provider, err := oidc.New(oidc.Config{
+		Issuer: c.Issuer, ClientID: c.ClientID, Secret: c.Secret, Scopes: c.Scopes, Parameters: c.Parameters,
+		Roles: c.Roles, Groups: c.Groups, HTTP: w.app.around.HTTP, Now: w.app.around.Now,
+	})
+	return provider, name, err
 }
 
 // facades are the servers for which Genkan is the authorization server.

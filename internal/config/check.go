@@ -56,7 +56,7 @@ func (c *checker) check(cfg *Config) {
 	c.checkAddresses(cfg)
 	c.checkProxies(cfg.Proxies)
 	c.checkState(cfg)
-	c.checkEntra(cfg.Entra)
+	c.checkProvider(cfg)
 	c.checkTokens(cfg.Tokens)
 	c.checkClients(cfg)
 	c.checkModel(cfg.Console.Model)
@@ -157,6 +157,30 @@ func (c *checker) checkTokens(t Tokens) {
 func (c *checker) checkListen(key, address string) {
 	if _, port, err := net.SplitHostPort(address); err != nil || port == "" {
 		c.mistake(key, fmt.Sprintf("%q is no address to listen on", address), "write host:port, such as 127.0.0.1:8080 or :8080")
+	}
+}
+
+// checkProvider wants exactly one identity provider.
+func (c *checker) checkProvider(cfg *Config) {
+	o := cfg.OIDC
+	if o.Issuer == "" {
+		c.checkEntra(cfg.Entra)
+		return
+	}
+	if cfg.Entra.Tenant != "" || cfg.Entra.ClientID != "" {
+		c.mistake("oidc", "there are two identity providers", "give entra or oidc")
+	}
+	if u, err := url.Parse(o.Issuer); err != nil || u.Host == "" || u.RawQuery != "" || (u.Scheme != "https" && !loopback(u.Hostname())) {
+		c.mistake("oidc.issuer", "it is no https address", "write the issuer as the provider's discovery document says it")
+	}
+	if o.ClientID == "" || o.Secret.IsZero() {
+		c.mistake("oidc", "the client ID or the secret is missing", "register Genkan at the provider as a web application, with PUBLIC_URL/callback")
+	}
+	for _, name := range slices.Sorted(maps.Keys(cfg.Servers)) {
+		s := cfg.Servers[name]
+		if s.Mode == "resource" || s.Credential.Kind == "on_behalf_of" || s.Credential.Kind == "application" {
+			c.mistake("servers."+name, "it needs Entra, and oidc is the identity provider", "use mode facade, and credential none, identity or header")
+		}
 	}
 }
 

@@ -26,6 +26,8 @@ type Config struct {
 	Keys Keys `yaml:"keys"`
 	// Entra says which tenant vouches for people, and as whom Genkan asks it.
 	Entra Entra `yaml:"entra"`
+	// OIDC is another identity provider in place of Entra.
+	OIDC OIDC `yaml:"oidc"`
 	// Tokens says how long sessions and their tokens live.
 	Tokens Tokens `yaml:"tokens"`
 	// Clients are MCP clients that need not register.
@@ -104,6 +106,24 @@ type Entra struct {
 	Cloud string `yaml:"cloud"`
 	// Authority replaces the cloud's sign-in address by a dev tenant on loopback. For development only.
 	Authority string `yaml:"authority"`
+}
+
+// OIDC is any OpenID Connect provider in place of Entra. Entra's tokens for other APIs, and the console, need Entra.
+type OIDC struct {
+	// Issuer is the provider's issuer URL.
+	Issuer string `yaml:"issuer"`
+	// ClientID and Secret are of Genkan's registration there.
+	ClientID string      `yaml:"client_id"`
+	Secret   secret.Text `yaml:"secret"`
+	// Name is what people call the provider. Default: its host.
+	Name string `yaml:"name"`
+	// Scopes are asked for beside openid, profile and offline_access.
+	Scopes []string `yaml:"scopes"`
+	// Parameters are added to the authorization request.
+	Parameters map[string]string `yaml:"parameters"`
+	// Roles and Groups are the claims that hold them; dots lead into objects. Default: roles, groups.
+	Roles  string `yaml:"roles"`
+	Groups string `yaml:"groups"`
 }
 
 // Credential holds exactly one way to prove who Genkan is.
