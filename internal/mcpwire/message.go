@@ -163,8 +163,12 @@ func (m *Message) ProtocolVersion() string {
 
 // SetMeta sets a member of params._meta to a string: trace context. A response has no params, and stays as
 // it is.
-func (m *Message) SetMeta(key, value string) {
-	text := appendText(nil, value)
+func (m *Message) SetMeta(key, value string) { m.setMeta(key, appendText(nil, value)) }
+
+// SetMetaValue sets a member of params._meta to any JSON value, which must be well-formed.
+func (m *Message) SetMetaValue(key string, value json.RawMessage) { m.setMeta(key, value) }
+
+func (m *Message) setMeta(key string, text []byte) {
 	i := slices.IndexFunc(m.meta, func(c member) bool { return string(c.key.of(m.body)) == key })
 	switch {
 	case m.kind == Response:
@@ -180,7 +184,7 @@ func (m *Message) SetMeta(key, value string) {
 		end := len(m.body) - 1
 		m.splice(span{end, end}, []byte(`,"params":{}`))
 		m.params = span{end + len(`,"params":`), end + len(`,"params":{}`)}
-		m.SetMeta(key, value)
+		m.setMeta(key, text)
 	}
 }
 
