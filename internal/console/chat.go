@@ -141,11 +141,12 @@ func (k *Console) chatClear(w http.ResponseWriter, r *http.Request, s *session) 
 	return nil
 }
 
+// decline gives an outcome to every call that was not carried out.
 func (t *talk) decline() {
 	for i := range t.Turns {
 		for j := range t.Turns[i].Calls {
-			if call := &t.Turns[i].Calls[j]; call.State == callWaiting {
-				call.State, call.Outcome = callDeclined, outcome{Failed: true, Text: "The person declined this call."}
+			if call := &t.Turns[i].Calls[j]; call.State == callWaiting || call.State == callAllowed {
+				call.State, call.Outcome = callDeclined, outcome{Failed: true, Text: "This call was not carried out."}
 			}
 		}
 	}
@@ -218,6 +219,7 @@ func (c *conversation) run(ctx context.Context) error {
 		}
 		c.prepare()
 	}
+	c.t.decline()
 	return &notice{Status: http.StatusOK, Title: "Stopped", Text: "The model used tools too often without coming to an end.", Remedy: "Ask for less at once."}
 }
 

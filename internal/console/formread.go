@@ -39,6 +39,7 @@ func readArguments(fields []field, form url.Values) (map[string]any, []mistake) 
 type formReader struct {
 	form     url.Values
 	mistakes []mistake
+	filled   bool // something was filled in, right or wrong
 }
 
 func (r *formReader) wrong(f *field, text string) any {
@@ -73,6 +74,7 @@ func (r *formReader) value(f *field) any {
 	if len(sent) > 0 {
 		text = sent[0]
 	}
+	r.filled = r.filled || text != ""
 	switch f.Kind {
 	case fieldFixed:
 		if f.Required {
@@ -98,9 +100,10 @@ func (r *formReader) value(f *field) any {
 func (r *formReader) object(f *field) any {
 	inner := formReader{form: r.form}
 	object := inner.group(f.Fields)
-	if object == nil && !f.Required {
+	if !inner.filled && !f.Required {
 		return nil
 	}
+	r.filled = r.filled || inner.filled
 	r.mistakes = append(r.mistakes, inner.mistakes...)
 	if object == nil {
 		object = map[string]any{}
@@ -186,9 +189,10 @@ func (r *formReader) entries(f *field) any {
 		each := rename(f.Blank, f.Name+".#.", f.Name+"."+strconv.Itoa(place)+".")
 		reader := formReader{form: r.form}
 		object := reader.group(each)
-		if object == nil {
+		if !reader.filled {
 			continue // an entry that was left empty is none
 		}
+		r.filled = true
 		r.mistakes = append(r.mistakes, reader.mistakes...)
 		list = append(list, object)
 	}

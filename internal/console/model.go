@@ -65,6 +65,9 @@ func newModel(c Chat) (model, error) {
 	switch {
 	case c.AzureVersion != "":
 		options = append(options, azure.WithEndpoint(c.Endpoint, c.AzureVersion))
+		if u.Scheme == "http" {
+			options = append(options, azure.WithUnsafeAllowHTTP()) // on loopback, as checked above
+		}
 		if c.Credential != nil {
 			options = append(options, azure.WithTokenCredential(c.Credential))
 		} else {
