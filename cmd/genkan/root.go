@@ -9,6 +9,6 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(dev(), serve(), check(), tenant(), policyCommands(), sessions(), clients(), keys(), auditCommands(), token())
+	cmd.AddCommand(dev(), serve(), check(), tenant(), policyCommands(), sessions(), clients(), keys(), auditCommands(), token(), connect())
 	return cmd
 }
