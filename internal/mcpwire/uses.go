@@ -40,6 +40,9 @@ func (p *parser) findUses() error {
 	case methodPrompt:
 		return p.use(Prompt, "params.name", p.name)
 	case methodRead, methodSubscribe, methodUnsubscribe:
+		if !p.uri.there && p.removed() {
+			break // it can touch no resource, and whoever sends it is to hear that the method is gone
+		}
 		return p.use(Resource, "params.uri", p.uri)
 	case methodComplete:
 		return p.useOfReference()
@@ -54,6 +57,12 @@ func (p *parser) findUses() error {
 		}
 	}
 	return nil
+}
+
+// removed says whether the message's revision has taken its method away (2026-07-28, Changes: subscriptions/listen
+// replaces both).
+func (p *parser) removed() bool {
+	return (p.m.method == methodSubscribe || p.m.method == methodUnsubscribe) && p.m.ProtocolVersion() >= Revision2026_07_28
 }
 
 func (p *parser) useOfReference() error {
