@@ -24,7 +24,7 @@ func (x *exchange) decide() error {
 	call := policy.Call{Server: x.server.Name}
 	for i, use := range uses {
 		call.Target, call.Name = policy.Target(use.Thing), use.Name
-		if i == 0 && (use.Thing == mcpwire.Tool || use.Thing == mcpwire.Prompt) {
+		if i == 0 && x.server.usesArguments {
 			call.Arguments = x.message.Arguments()
 		}
 		if use.Thing != mcpwire.Method {

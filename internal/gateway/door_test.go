@@ -66,7 +66,7 @@ func weatherRules() []policy.Rule {
 
 // door is a gateway with one server behind it, over real HTTP.
 type door struct {
-	t       *testing.T
+	t       testing.TB
 	url     string // of the gateway
 	gateway *gateway.Gateway
 	grants  *grant.Grants
@@ -106,7 +106,7 @@ func (s *syncBuffer) String() string {
 }
 
 // openDoor puts a gateway before a handler.
-func openDoor(t *testing.T, set settings) *door {
+func openDoor(t testing.TB, set settings) *door {
 	t.Helper()
 	if set.behind == nil {
 		set.behind = weather(&mcp.StreamableHTTPOptions{})

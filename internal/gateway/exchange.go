@@ -35,6 +35,7 @@ type exchange struct {
 	session string           // the upstream's own session ID
 
 	event audit.Event
+	span  *telemetry.Span
 	quiet bool // nothing happened that the audit should keep
 	idle  bool // a stream that waits for messages: how long says nothing
 	// detached is the legacy session on whose stream the answer goes, after the request itself has been answered.
@@ -49,6 +50,7 @@ func (g *Gateway) newExchange(w http.ResponseWriter, r *http.Request) *exchange 
 		RequestID: rand.Text(), Address: g.ClientAddress(r), Method: r.Method,
 	}
 	x.ctx = telemetry.WithRequest(r.Context(), x.event.RequestID)
+	x.ctx, x.span = g.Tracing.Begin(x.ctx, r.Header)
 	w.Header()["X-Request-Id"] = []string{x.event.RequestID}
 	return x
 }
@@ -229,10 +231,26 @@ func (x *exchange) request(method string) *upstream.Request {
 	}
 }
 
+// endSpan ends the span of the request.
+func (x *exchange) endSpan() {
+	if x.span == nil {
+		return
+	}
+	x.span.Name(strings.TrimSpace(methodClass(x.event.Method) + " " + x.event.Server))
+	x.span.Set("mcp.method.name", x.event.Method, "genkan.server", x.event.Server, "genkan.decision", string(x.event.Decision),
+		"gen_ai.tool.name", x.event.Target, "genkan.request_id", x.event.RequestID)
+	problem := ""
+	if x.event.Decision == audit.Failed {
+		problem = x.event.Detail
+	}
+	x.span.End(problem)
+}
+
 // record writes down what happened.
 func (x *exchange) record() {
 	now := x.g.Now()
 	x.event.Duration = now.Sub(x.began)
+	x.endSpan()
 	sample := telemetry.Sample{
 		Server: x.event.Server, Method: methodClass(x.event.Method), Decision: string(x.event.Decision),
 		Status: x.event.Status, Duration: x.event.Duration, Stream: x.idle,

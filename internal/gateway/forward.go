@@ -101,7 +101,15 @@ func (x *exchange) try(ctx context.Context, r *upstream.Request) (*upstream.Resp
 		return nil, &problem{status: http.StatusServiceUnavailable, retry: wait,
 			message: "the server behind has not answered for a while, so it is left alone: try again"}
 	}
+	ctx, span := x.g.Tracing.Forward(ctx, x.server.Name)
+	if parent := x.g.Tracing.Parent(ctx); parent != "" {
+		r.Trace = []upstream.Param{{Name: "Traceparent", Value: parent}}
+		if r.Message != nil {
+			r.Message.SetMeta("traceparent", parent)
+		}
+	}
 	resp, err := x.server.Upstream.Forward(ctx, r)
+	span.End(string(reasonOf(err)))
 	if changed, open := x.server.circuit.report(troubled(resp, err), x.g.Now()); changed {
 		state, gauge := "closed", 0.0
 		if open {

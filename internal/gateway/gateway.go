@@ -63,6 +63,7 @@ type Config struct {
 	SessionIDs *secret.Ring
 	Audit      *audit.Log
 	Metrics    *telemetry.Metrics
+	Tracing    *telemetry.Tracing // nil: no traces
 	Logger     *slog.Logger
 	Now        func() time.Time
 
@@ -116,9 +117,10 @@ type address struct {
 // server is a Server with what the gateway works out once.
 type server struct {
 	Server
-	path    string
-	circuit circuit
-	under   underway
+	path          string
+	usesArguments bool // some rule does
+	circuit       circuit
+	under         underway
 }
 
 // New checks the configuration and says every mistake in it.
@@ -190,7 +192,7 @@ func (g *Gateway) add(s Server) error {
 	if s.Credential == nil {
 		s.Credential = None{}
 	}
-	made := &server{Server: s, path: resource.Path}
+	made := &server{Server: s, path: resource.Path, usesArguments: s.Rules.UsesArguments()}
 	stream, message := legacyPaths(resource.Path)
 	newer, err := describe(s, resource)
 	if err != nil {

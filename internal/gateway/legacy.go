@@ -213,7 +213,7 @@ func (x *exchange) legacyMessage() error {
 		defer s.work.Done()
 		y.end(y.legacyForward())
 	}()
-	x.detached, x.quiet = s, true
+	x.detached, x.quiet, x.span = s, true, nil
 	x.writeHead(http.StatusAccepted)
 	return nil
 }

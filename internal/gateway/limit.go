@@ -99,30 +99,41 @@ func (s *limitShard) sweep(now time.Time) {
 // limit refuses what is too much. It gives back what must be called when the request is over.
 func (x *exchange) limit() (done func(), err error) {
 	limits := &x.server.Limits
-	who := x.caller.Identity.Key()
-	for _, l := range []struct {
+	for _, l := range [...]struct {
 		name string
-		key  string
 		rate Rate
-	}{
-		{"identity", "i\x00" + x.server.Name + "\x00" + who, limits.Identity},
-		{"tool", "t\x00" + x.server.Name + "\x00" + who + "\x00" + x.event.Target, limits.Tool},
-		{"server", "s\x00" + x.server.Name, limits.Server},
-	} {
+	}{{"identity", limits.Identity}, {"tool", limits.Tool}, {"server", limits.Server}} {
 		if l.rate.None() || l.name == "tool" && x.event.Method != "tools/call" {
 			continue
 		}
-		allowed, retry, err := x.g.Limiter.Allow(x.ctx, l.key, l.rate)
-		if err != nil {
-			// The shared count can't be had: count here alone, which is more than nothing and less than a standstill.
-			x.g.Logger.LogAttrs(x.ctx, slog.LevelWarn, "the shared limits can't be asked; this process counts alone", slog.Any("error", err))
-			allowed, retry, _ = x.g.fallback.Allow(x.ctx, l.key, l.rate)
-		}
-		if !allowed {
+		if allowed, retry := x.count(x.limitKey(l.name), l.rate); !allowed {
 			return nil, x.tooMany(l.name, retry)
 		}
 	}
 	return x.occupy()
+}
+
+// limitKey is what a limit counts by.
+func (x *exchange) limitKey(limit string) string {
+	key := limit + "\x00" + x.server.Name
+	if limit != "server" {
+		key += "\x00" + x.caller.Identity.Key()
+	}
+	if limit == "tool" {
+		key += "\x00" + x.event.Target
+	}
+	return key
+}
+
+// count takes one from an allowance. When the shared count can't be had, this process counts alone, which is more
+// than nothing and less than a standstill.
+func (x *exchange) count(key string, rate Rate) (allowed bool, retry time.Duration) {
+	allowed, retry, err := x.g.Limiter.Allow(x.ctx, key, rate)
+	if err != nil {
+		x.g.Logger.LogAttrs(x.ctx, slog.LevelWarn, "the shared limits can't be asked; this process counts alone", slog.Any("error", err))
+		allowed, retry, _ = x.g.fallback.Allow(x.ctx, key, rate)
+	}
+	return allowed, retry
 }
 
 // occupy takes a place among what is under way.

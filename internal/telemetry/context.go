@@ -5,6 +5,8 @@ package telemetry
 import (
 	"context"
 	"log/slog"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 type contextKey int
@@ -38,6 +40,9 @@ func fromContext(ctx context.Context) []slog.Attr {
 	}
 	if id, _ := ctx.Value(sessionKey).(string); id != "" {
 		attrs = append(attrs, slog.String("session_id", id))
+	}
+	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+		attrs = append(attrs, slog.String("trace_id", span.TraceID().String()))
 	}
 	return attrs
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 
 	"github.com/genkan-mcp/genkan/internal/secret"
 	"github.com/genkan-mcp/genkan/internal/telemetry"
@@ -127,5 +128,71 @@ func TestToolLabelsAreBounded(t *testing.T) {
 	}
 	if !strings.Contains(out, `genkan_tool_calls_total{server="weather",tool="other"} 900`) {
 		t.Error("what has no label of its own is not counted")
+	}
+}
+
+func TestATraceGoesOnFromTheClientToTheServerBehind(t *testing.T) {
+	exporter := tracetest.NewInMemoryExporter()
+	tracing, err := telemetry.NewTracing(t.Context(), telemetry.TraceConfig{Exporter: exporter, Ratio: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const id = "0af7651916cd43dd8448eb211c80319c"
+	header := http.Header{"Traceparent": {"00-" + id + "-b7ad6b7169203331-00"}, "Tracestate": {"x=secret"}, "Baggage": {"user=admin"}}
+	ctx, span := tracing.Begin(t.Context(), header)
+	span.Name("tools/call weather")
+	span.Set("a", "b", "token", "Bearer abcdefghijklmnop")
+	inner, call := tracing.Forward(ctx, "weather")
+	parent := tracing.Parent(inner)
+	call.End("timeout")
+	span.End("")
+	if !strings.HasPrefix(parent, "00-"+id+"-") || strings.Contains(parent, "b7ad6b7169203331") {
+		t.Errorf("parent %s", parent)
+	}
+	if err := tracing.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	spans := exporter.GetSpans()
+	if len(spans) != 2 || spans[0].Name != "upstream weather" || spans[1].Name != "tools/call weather" || spans[0].SpanContext.TraceID().String() != id {
+		t.Fatalf("%+v", spans)
+	}
+	for _, s := range spans {
+		if s.SpanContext.TraceState().Len() != 0 || strings.Contains(fmt.Sprint(s.Attributes), "abcdefghijklmnop") {
+			t.Errorf("a span carries what it must not: %+v", s)
+		}
+	}
+	out := logged(t, telemetry.JSON, func(log *slog.Logger) { log.InfoContext(ctx, "x") })
+	if !strings.Contains(out, `"trace_id":"`+id+`"`) {
+		t.Error(out)
+	}
+	if err := tracing.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAClientCantHaveEverythingTraced(t *testing.T) {
+	exporter := tracetest.NewInMemoryExporter()
+	tracing, err := telemetry.NewTracing(t.Context(), telemetry.TraceConfig{Exporter: exporter, Ratio: 0})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, span := tracing.Begin(t.Context(), http.Header{"Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}})
+	span.End("")
+	if err := tracing.Flush(t.Context()); err != nil || len(exporter.GetSpans()) != 0 {
+		t.Errorf("%d spans, %v", len(exporter.GetSpans()), err)
+	}
+}
+
+func TestWithoutTracingNothingHappens(t *testing.T) {
+	var tracing *telemetry.Tracing
+	ctx, span := tracing.Begin(t.Context(), http.Header{})
+	span.Name("x")
+	span.Set("a", "b")
+	span.End("")
+	if parent := tracing.Parent(ctx); parent != "" {
+		t.Error(parent)
+	}
+	if err := tracing.Close(ctx); err != nil {
+		t.Error(err)
 	}
 }
