@@ -10,10 +10,8 @@ import (
 	"golang.org/x/oauth2"
 )
 
-// useDeviceCode says whether a code is better than a page: it was asked for, or there is no browser here.
-func (a *access) useDeviceCode() bool {
-	return a.options.SignIn.DeviceCode || a.options.SignIn.NoBrowser
-}
+// useCode says whether a code is better than a page: it was asked for, or there is no browser here.
+func (s *SignIn) useCode() bool { return s.DeviceCode || s.NoBrowser }
 
 // deviceEndpoint is the device authorization endpoint of the authorization server (RFC 8628 §4), "" if it has
 // none.

@@ -85,7 +85,7 @@ func (a *access) terminal(r *record, mayAsk bool) (*entra.Terminal, *question, e
 	if err != nil {
 		return nil, nil, err
 	}
-	ask := &question{access: a}
+	ask := &question{person: a.person, options: &a.options.SignIn}
 	config := entra.TerminalConfig{
 		Cloud: cloud, Tenant: tenant, ClientID: r.ClientID, Scopes: r.Requested, Cache: (*recordCache)(r),
 		OpenBrowser: func(string) error { return errNeedsPerson }, HTTPClient: a.http, Now: a.options.Now,
@@ -133,22 +133,23 @@ func (c *recordCache) Save(_ context.Context, content []byte) error {
 
 // question is what the library asks the person, through the bridge's own ways.
 type question struct {
-	access   *access
+	person   *person
+	options  *SignIn
 	withdraw func()
 	declined chan (<-chan struct{})
 }
 
 func (q *question) openPage(address string) error {
-	if q.access.useDeviceCode() {
+	if q.options.useCode() {
 		return errors.New("a code was asked for")
 	}
-	q.withdraw, _ = q.access.person.openPage(context.Background(), address)
+	q.withdraw, _ = q.person.openPage(context.Background(), address)
 	return nil
 }
 
 func (q *question) showCode(code entra.DeviceCode) {
 	var declined <-chan struct{}
-	q.withdraw, declined = q.access.person.showCode(context.Background(), code.Code, code.Address)
+	q.withdraw, declined = q.person.showCode(context.Background(), code.Code, code.Address)
 	if q.declined != nil {
 		q.declined <- declined
 	}

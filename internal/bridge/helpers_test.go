@@ -33,6 +33,9 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(browse(address))
 	}
+	if len(os.Args) == 2 && os.Args[1] == "some-server" {
+		os.Exit(someServer())
+	}
 	if len(os.Args) == 3 && os.Args[1] == "connect" {
 		os.Exit(connectAsProcess(os.Args[2]))
 	}

@@ -44,7 +44,7 @@ func (a *access) nobodyCame() error {
 }
 
 func (a *access) signInOAuth(ctx context.Context, t *target, stored *record, scopes []string, c *challenge) (*record, error) {
-	if a.useDeviceCode() {
+	if a.options.SignIn.useCode() {
 		endpoint, err := a.deviceEndpoint(ctx, t)
 		if err != nil {
 			return nil, err
