@@ -124,6 +124,44 @@ func TestThreat33_AStoreThatIsDownFailsClosedAndComesBack(t *testing.T) {
 	h.works(h.rotate(tokens))
 }
 
+// What is no token is refused before it gets anywhere, whatever is in it.
+func TestAMalformedTokenNeverReachesTheStore(t *testing.T) {
+	s := &broken{Store: memory.New()}
+	h := newHouse(t, s)
+	tokens := h.signIn()
+	s.set(true)
+	bodies := map[string]int{"gka_": 52, "gkc_": 52, "gkr_": 78}
+	for _, id := range []string{strings.Repeat("\x00", 26), strings.ToUpper(tokens.GrantID), tokens.GrantID + "0", "", strings.Repeat("*", 26), strings.Repeat("u", 26)} {
+		text := func(prefix string) string { return prefix + id + "_" + strings.Repeat("0", bodies[prefix]) }
+		_, checkErr := h.Check(t.Context(), text("gka_"), resource)
+		_, rotateErr := h.Rotate(t.Context(), grant.Rotation{Refresh: text("gkr_"), Client: client}, welcome)
+		_, redeemErr := h.Redeem(t.Context(), redemption(text("gkc_")))
+		for _, err := range []error{checkErr, rotateErr, redeemErr} {
+			wantRefusal(t, err, policy.CheckToken)
+		}
+	}
+}
+
+// A session that ended keeps its tokens' hashes for the sake of a good refusal, and nothing that opens a door.
+func TestAnEndedSessionKeepsNothingSealed(t *testing.T) {
+	h := home(t)
+	tokens := h.rotate(h.signIn())
+	for _, want := range []bool{true, false} {
+		r, err := h.store.Get(t.Context(), "grant", tokens.GrantID)
+		if err != nil {
+			t.Fatalf("Get: %v", err)
+		}
+		for _, field := range []string{`"upstream":`, `"successor":`} {
+			if got := bytes.Contains(r.Value, []byte(field)); got != want {
+				t.Errorf("%s in the record: %v, want %v", field, got, want)
+			}
+		}
+		if err := h.End(t.Context(), tokens.GrantID); err != nil {
+			t.Fatalf("End: %v", err)
+		}
+	}
+}
+
 // A record that can't be read, or sealed tokens whose key is missing, are our trouble and not the client's.
 func TestADamagedRecordEndsNothing(t *testing.T) {
 	h := home(t)

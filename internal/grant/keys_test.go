@@ -174,6 +174,25 @@ func TestRetireDropsNothingWhenARecordDoesNotOpen(t *testing.T) {
 	}
 }
 
+func TestRetireDropsNothingWhileSomebodySealsUnderTheOldKey(t *testing.T) {
+	h, k, _ := keyedHouse(t)
+	if err := h.store.Create(t.Context(), store.Record{Kind: "consent", ID: "one", Value: []byte("sealed")}); err != nil {
+		t.Fatalf("Create: %v", err)
+	}
+	if _, err := k.Rotate(t.Context()); err != nil {
+		t.Fatalf("Rotate: %v", err)
+	}
+	h.clock.pass(2 * time.Hour)
+	// Each time that we look, something is stale again.
+	busy := grant.Resealer{Kind: "consent", Reseal: func(_ *secret.Ring, r store.Record) ([]byte, error) { return r.Value, nil }}
+	if err := k.Retire(t.Context(), busy); err == nil || !strings.Contains(err.Error(), "still seals") {
+		t.Errorf("Retire = %v", err)
+	}
+	if n := k.Ring().Keys(); n != 2 {
+		t.Errorf("%d keys are left, want 2", n)
+	}
+}
+
 func TestResealRunsBesideRefreshes(t *testing.T) {
 	h, k, _ := keyedHouse(t)
 	sessions := make([]grant.Tokens, 20)

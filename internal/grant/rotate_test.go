@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/genkan-mcp/genkan/internal/grant"
+	"github.com/genkan-mcp/genkan/internal/secret"
 	"github.com/genkan-mcp/genkan/internal/store"
 	"github.com/genkan-mcp/genkan/internal/store/memory"
 	"github.com/genkan-mcp/genkan/policy"
@@ -160,6 +161,31 @@ func TestThreat10_AnInventedTokenEndsNothing(t *testing.T) {
 		Refresh: "gkr_" + tokens.GrantID + "_" + strings.Repeat("0", 78), Client: client,
 	}, welcome)
 	wantRefusal(t, err, policy.CheckToken)
+	h.works(h.rotate(tokens))
+}
+
+// A session whose code was not redeemed has no key for tags yet: nobody may tag with none.
+func TestThreat10_AnInventedTokenEndsNothingBeforeTheCodeIsRedeemed(t *testing.T) {
+	h := home(t)
+	code := h.open()
+	tagged := "gkr_" + strings.Split(code, "_")[1] + "_" + strings.Repeat("0", 52)
+	_, err := h.Rotate(t.Context(), grant.Rotation{Refresh: tagged + secret.Tag(nil, tagged, 26), Client: client}, welcome)
+	wantRefusal(t, err, policy.CheckToken)
+	h.works(h.redeem(code))
+}
+
+func TestThreat10_ATokenWithOneCharacterChangedEndsNothing(t *testing.T) {
+	h := home(t)
+	tokens := h.signIn()
+	text := tokens.Refresh.Reveal()
+	for i := len("gkr_"); i < len(text); i++ {
+		changed := []byte(text)
+		if changed[i] = '0'; text[i] == '0' {
+			changed[i] = '1'
+		}
+		_, err := h.Rotate(t.Context(), grant.Rotation{Refresh: string(changed), Client: client}, welcome)
+		wantRefusal(t, err, policy.CheckToken)
+	}
 	h.works(h.rotate(tokens))
 }
 

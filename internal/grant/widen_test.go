@@ -114,6 +114,19 @@ func TestASessionThatEndedOrNeverBeganCantBeWidened(t *testing.T) {
 	}
 }
 
+func TestAStepUpsCodeIsWorthlessAfterTheSessionsEnd(t *testing.T) {
+	h := home(t)
+	tokens := h.signIn()
+	h.clock.pass(30*24*time.Hour - 10*time.Second)
+	code, err := h.Widen(t.Context(), tokens.GrantID, wider())
+	if err != nil {
+		t.Fatalf("Widen: %v", err)
+	}
+	h.clock.pass(30 * time.Second)
+	_, err = h.Redeem(t.Context(), redemption(code))
+	wantRefusal(t, err, policy.CheckSession)
+}
+
 func TestManyStepUpsKeepTheRecordSmall(t *testing.T) {
 	h := home(t)
 	tokens := h.signIn()

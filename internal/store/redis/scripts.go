@@ -56,8 +56,14 @@ if old[2] ~= '' and old[2] ~= ARGV[3] then redis.call('ZREM', KEYS[3], old[2]) e
 		remove: redis.NewScript(late + `
 local r = redis.call('HMGET', KEYS[1], 'o', 'v', 'x', 'n', 'm')
 if not r[4] then return 4 end
-if ARGV[3] ~= '' and r[5] ~= ARGV[3] then return 3 end
-if ARGV[4] ~= '' and (r[3] == '' or tonumber(r[3]) >= tonumber(ARGV[4])) then return 3 end
+if ARGV[3] ~= '' and r[5] ~= ARGV[3] then -- the index is out of date
+  redis.call('ZREM', KEYS[3], ARGV[3])
+  return 3
+end
+if ARGV[4] ~= '' and (r[3] == '' or tonumber(r[3]) >= tonumber(ARGV[4])) then
+  if r[3] == '' then redis.call('ZREM', KEYS[4], ARGV[2]) else redis.call('ZADD', KEYS[4], r[3], ARGV[2]) end
+  return 3
+end
 redis.call('DEL', KEYS[1])
 redis.call('ZREM', KEYS[2], ARGV[1])
 redis.call('ZREM', KEYS[4], ARGV[2])

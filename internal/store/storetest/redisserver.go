@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -68,19 +67,6 @@ func (r *Redis) Start() {
 func (r *Redis) Kill() {
 	_ = r.process.Process.Kill()
 	<-r.exited
-}
-
-// Pause freezes the server: connections stay open, and nothing answers.
-func (r *Redis) Pause() { r.signal(syscall.SIGSTOP) }
-
-// Resume lets a paused server go on.
-func (r *Redis) Resume() { r.signal(syscall.SIGCONT) }
-
-func (r *Redis) signal(s os.Signal) {
-	r.t.Helper()
-	if err := r.process.Process.Signal(s); err != nil {
-		r.t.Fatalf("signal redis-server: %v", err)
-	}
 }
 
 // Do runs one command past every client library and returns the first line of the answer.
