@@ -46,7 +46,10 @@ func (s *flights[V]) board(ctx context.Context, key string, ask func(context.Con
 		shared, cancel := context.WithTimeout(context.WithoutCancel(ctx), acquireTimeout)
 		f = &flight[V]{cancel: cancel, done: make(chan struct{})}
 		s.now[key] = f
-		go s.fly(shared, key, f, ask)
+		go func() {
+			defer cancel()
+			s.fly(shared, key, f, ask)
+		}()
 	}
 	f.waiting++
 	return f

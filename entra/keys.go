@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
-	"golang.org/x/sync/singleflight"
 )
 
 const (
@@ -53,12 +52,18 @@ type keySet struct {
 
 	ring       atomic.Pointer[keyRing]
 	refreshing atomic.Bool
-	flight     singleflight.Group
 
 	mu          sync.Mutex
 	attempted   time.Time // the last fetch of any kind
 	lastUnknown time.Time // the last fetch caused by an unknown key ID
 	failure     error     // of the last fetch
+	fetching    *keyFetch // the one under way, or nil
+}
+
+// keyFetch is a fetch under way.
+type keyFetch struct {
+	done chan struct{} // closed when err is set
+	err  error
 }
 
 func newKeySet(cloud Cloud, tenant string, client *http.Client, now func() time.Time) *keySet {
@@ -121,10 +126,13 @@ func (s *keySet) findUnknown(ctx context.Context, id string) ([]signingKey, erro
 	if due {
 		s.lastUnknown = s.now()
 	}
-	failure := s.failure
+	failure, underWay := s.failure, s.fetching
 	s.mu.Unlock()
-	if due {
+	switch {
+	case due:
 		failure = s.fetchOnce(ctx)
+	case underWay != nil:
+		failure = underWay.wait(ctx)
 	}
 	if keys, err := s.lookup(id); err == nil {
 		return keys, nil
@@ -142,22 +150,41 @@ func (s *keySet) lookup(id string) ([]signingKey, error) {
 	return nil, errUnknownKey
 }
 
-// fetchOnce fetches the keys; callers at the same time share one fetch. A caller who goes away does not stop it:
-// else a stranger could hang up on each, and new keys would never come in.
+// fetchOnce fetches the keys; callers at the same time share one fetch. A caller who goes away does not stop it, as it
+// ends by itself soon: else a stranger could hang up on each fetch, and new keys would never come in.
 func (s *keySet) fetchOnce(ctx context.Context) error {
-	_, err, _ := s.flight.Do("keys", func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keysTimeout)
-		defer cancel()
-		keys, err := s.fetch(ctx)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.attempted, s.failure = s.now(), err
-		if err == nil {
-			s.ring.Store(&keyRing{byID: keys, fetched: s.now()})
-		}
-		return nil, err
-	})
-	return err
+	s.mu.Lock()
+	underWay := s.fetching
+	if underWay == nil {
+		underWay = &keyFetch{done: make(chan struct{})}
+		s.fetching = underWay
+		go s.run(context.WithoutCancel(ctx), underWay)
+	}
+	s.mu.Unlock()
+	return underWay.wait(ctx)
+}
+
+func (s *keySet) run(ctx context.Context, underWay *keyFetch) {
+	ctx, cancel := context.WithTimeout(ctx, keysTimeout)
+	defer cancel()
+	keys, err := s.fetch(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.attempted, s.failure, s.fetching = s.now(), err, nil
+	if err == nil {
+		s.ring.Store(&keyRing{byID: keys, fetched: s.now()})
+	}
+	underWay.err = err
+	close(underWay.done)
+}
+
+func (f *keyFetch) wait(ctx context.Context) error {
+	select {
+	case <-f.done:
+		return f.err
+	case <-ctx.Done():
+		return unreachable("fetch signing keys", ctx.Err())
+	}
 }
 
 func (s *keySet) fetch(ctx context.Context) (map[string][]signingKey, error) {

@@ -87,9 +87,24 @@ func TestHangingUpDoesNotStopTheFetchOfNewKeys(t *testing.T) {
 	server.publish(publicKey("key-1", rsaKeys()[1]))
 	gone, hangUp := context.WithCancel(t.Context())
 	hangUp()
-	_, err := verifier.Verify(gone, sign(t, jose.RS256, rsaKeys()[2], map[string]any{"kid": "stranger"}, server.claims(nil)))
-	wantRefusal(t, err, policy.CheckSignature)
+	if _, err := verifier.Verify(gone, sign(t, jose.RS256, rsaKeys()[2], map[string]any{"kid": "stranger"}, server.claims(nil))); err == nil {
+		t.Error("a stranger's token: want an error")
+	}
 	wantVerified(t, verifier, sign(t, jose.RS256, rsaKeys()[1], map[string]any{"kid": "key-1"}, server.claims(nil)))
+}
+
+func TestAFetchThatHangsTakesNoLongerThanTheCallerWaits(t *testing.T) {
+	server := startKeyServer(t)
+	release := make(chan struct{})
+	verifier := server.verifier(t, func(c *entra.VerifierConfig) {
+		c.HTTPClient = &http.Client{Transport: altered(func(*http.Request, *http.Response) { <-release })}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	_, err := verifier.Verify(ctx, server.token(t, nil))
+	wantUnavailable(t, err)
+	close(release)
+	wantVerified(t, verifier, server.token(t, nil))
 }
 
 func TestKeysAreFetchedAheadAndKeptWhileEntraIsDown(t *testing.T) {
