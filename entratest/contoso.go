@@ -16,7 +16,7 @@ func Contoso() Directory {
 		erin.Groups = append(erin.Groups, name)
 	}
 	d.Apps = append([]App{
-		genkanApp(), genkanTools(),
+		genkanApp(), genkanTools(), profileApp(),
 		{Name: "genkan-host", ClientID: SystemIdentityID, PrincipalID: SystemIdentityPrincipal, Managed: true},
 		{Name: "genkan-identity", ClientID: UserIdentityID, PrincipalID: UserIdentityPrincipal, Managed: true},
 	}, microsoftApps()...)
@@ -29,6 +29,10 @@ func Contoso() Directory {
 			Scopes: []string{"openid", "profile", "email", "offline_access", "User.Read", "GroupMember.Read.All"}},
 		{Client: GenkanID, Resource: SearchID, Person: everybody, Scopes: []string{"user_impersonation"}},
 		{Client: GenkanID, Resource: KeyVaultID, Person: everybody, Scopes: []string{"user_impersonation"}},
+		{Client: GenkanID, Resource: ProfileID, Person: everybody, Scopes: []string{GenkanScope}},
+		{Client: ProfileID, Resource: GraphID, Person: everybody,
+			Scopes: []string{"openid", "profile", "email", "offline_access", "User.Read"}},
+		{Client: ProfileID, Resource: SearchID, Person: everybody, Scopes: []string{"user_impersonation"}},
 		{Client: GenkanToolsID, Resource: GenkanID, Person: everybody, Scopes: []string{GenkanScope}},
 		{Client: GenkanToolsID, Resource: GraphID, Person: everybody,
 			Scopes: []string{"openid", "profile", "email", "offline_access", "User.Read"}},
@@ -74,6 +78,7 @@ func genkanApp() App {
 			{Resource: GraphID, Scopes: []string{"User.Read", "GroupMember.Read.All"}, Roles: []string{"User.Read.All", "GroupMember.Read.All"}},
 			{Resource: SearchID, Scopes: []string{"user_impersonation"}},
 			{Resource: KeyVaultID, Scopes: []string{"user_impersonation"}},
+			{Resource: ProfileID, Scopes: []string{GenkanScope}},
 		},
 		PreAuthorized: []PreAuthorized{
 			{ClientID: VSCodeID, Scopes: []string{GenkanScope}},
@@ -83,6 +88,20 @@ func genkanApp() App {
 			{To: "alice", Role: "Weather.Read"}, {To: "alice", Role: "Weather.Write"},
 			{To: "bob", Role: "Weather.Read"},
 			{To: "frank", Role: "Genkan.Admin"}, {To: "frank", Role: "Weather.Read"},
+		},
+	}
+}
+
+// profileApp is the API behind Genkan: only Genkan calls it, and always for somebody.
+func profileApp() App {
+	return App{
+		Name: "Profile", ClientID: ProfileID, PrincipalID: ProfilePrincipal,
+		URIs: []string{ProfileURI}, TokenVersion: 2,
+		Scopes:  []Scope{{Name: GenkanScope, Description: "Show your profile and search the handbook as you"}},
+		Secrets: []Secret{{Name: "development", Value: ProfileSecret}},
+		Permissions: []Permission{
+			{Resource: GraphID, Scopes: []string{"User.Read"}},
+			{Resource: SearchID, Scopes: []string{"user_impersonation"}},
 		},
 	}
 }

@@ -25,6 +25,15 @@ const (
 	GenkanPrincipal = "9e6ca000-7777-4000-8000-0000000001ff"
 )
 
+// The application that [Contoso] seeds for an API behind Genkan: it is called on people's behalf, and itself calls
+// Microsoft Graph and Azure AI Search on theirs.
+const (
+	ProfileID        = "9e6ca000-7777-4000-8000-000000000103"
+	ProfileURI       = "api://" + ProfileID
+	ProfileSecret    = "contoso-development-secret-of-profile"
+	ProfilePrincipal = "9e6ca000-7777-4000-8000-0000000003fe"
+)
+
 // GenkanToolsID is the public client that [Contoso] seeds for Genkan's programs at a terminal.
 const GenkanToolsID = "9e6ca000-7777-4000-8000-000000000102"
 
