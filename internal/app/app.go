@@ -34,6 +34,7 @@ type App struct {
 	metrics *telemetry.Metrics
 	state   *state
 	audit   *audit.Log
+	tracing *telemetry.Tracing // nil: no traces are sent
 	rooms   atomic.Pointer[rooms]
 }
 
@@ -54,6 +55,12 @@ func New(ctx context.Context, cfg *config.Config, around Surroundings) (_ *App, 
 	}
 	if err = a.openAudit(cfg.Audit); err != nil {
 		return nil, err
+	}
+	if cfg.Traces.Endpoint != "" {
+		a.tracing, err = telemetry.NewTracing(ctx, telemetry.TraceConfig{Endpoint: cfg.Traces.Endpoint, Ratio: cfg.Traces.Ratio})
+		if err != nil {
+			return nil, err
+		}
 	}
 	made, err := a.openRooms(ctx, cfg)
 	if err != nil {
@@ -109,6 +116,9 @@ func (a *App) Close(ctx context.Context) error {
 	if current := a.rooms.Load(); current != nil {
 		current.replace()
 		errs = append(errs, current.wait(ctx))
+	}
+	if a.tracing != nil {
+		errs = append(errs, a.tracing.Close(ctx))
 	}
 	if a.audit != nil {
 		errs = append(errs, a.audit.Close(ctx))

@@ -4,9 +4,13 @@ import (
 	"crypto/tls"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
 	"sync"
 	"time"
+
+	"golang.org/x/crypto/acme"
+	"golang.org/x/crypto/acme/autocert"
 
 	"github.com/genkan-mcp/genkan/internal/config"
 )
@@ -27,9 +31,12 @@ type certificate struct {
 // lookAgain is how often the files are looked at.
 const lookAgain = 10 * time.Second
 
-// newTLS is how https is served: TLS 1.2 or newer, with what the files hold.
-func newTLS(files config.TLS, logger *slog.Logger, now func() time.Time) (*tls.Config, error) {
-	c := &certificate{files: files, logger: logger, now: now}
+// newTLS is how https is served: TLS 1.2 or newer, with what the files hold or an authority issues.
+func (a *App) newTLS(cfg *config.Config) (*tls.Config, error) {
+	if cfg.TLS.ACME.Email != "" {
+		return a.newACME(cfg)
+	}
+	c := &certificate{files: cfg.TLS, logger: a.logger, now: a.around.Now}
 	if err := c.load(); err != nil {
 		return nil, err
 	}
@@ -37,6 +44,24 @@ func newTLS(files config.TLS, logger *slog.Logger, now func() time.Time) (*tls.C
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.get(), nil },
 	}, nil
+}
+
+// newACME gets certificates for the public host, by the TLS-ALPN challenge (RFC 8737), and renews them.
+func (a *App) newACME(cfg *config.Config) (*tls.Config, error) {
+	public, err := url.Parse(cfg.PublicURL)
+	if err != nil {
+		return nil, fmt.Errorf("public URL: %w", err)
+	}
+	manager := &autocert.Manager{
+		Prompt: autocert.AcceptTOS, Email: cfg.TLS.ACME.Email, HostPolicy: autocert.HostWhitelist(public.Hostname()),
+		Cache: autocert.DirCache(a.state.path("acme")),
+	}
+	if cfg.TLS.ACME.Directory != "" {
+		manager.Client = &acme.Client{DirectoryURL: cfg.TLS.ACME.Directory}
+	}
+	encrypted := manager.TLSConfig()
+	encrypted.MinVersion = tls.VersionTLS12
+	return encrypted, nil
 }
 
 func (c *certificate) get() *tls.Certificate {

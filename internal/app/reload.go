@@ -36,7 +36,7 @@ func keepFixed(running, next *config.Config) (*config.Config, []string) {
 	kept := *next
 	var changed []string
 	was, is := reflect.ValueOf(running).Elem(), reflect.ValueOf(&kept).Elem()
-	for _, name := range []string{"PublicURL", "Listen", "TLS", "Data", "Store", "Keys", "Audit", "Log", "Metrics"} {
+	for _, name := range []string{"PublicURL", "Listen", "TLS", "Data", "Store", "Keys", "Audit", "Log", "Metrics", "Traces"} {
 		before, after := was.FieldByName(name), is.FieldByName(name)
 		if !reflect.DeepEqual(before.Interface(), after.Interface()) {
 			field, _ := is.Type().FieldByName(name)

@@ -79,8 +79,8 @@ func (r run) untilDone(ctx context.Context) (err error) {
 // services are what an app serves: itself, over https if it has a certificate, and its metrics.
 func (a *App) services(ctx context.Context, listener net.Listener) ([]service, error) {
 	cfg := a.cfg.Load()
-	if cfg.TLS.Certificate != "" {
-		encrypted, err := newTLS(cfg.TLS, a.logger, a.around.Now)
+	if cfg.TLS.Encrypted() {
+		encrypted, err := a.newTLS(cfg)
 		if err != nil {
 			return nil, err
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 
 	"github.com/genkan-mcp/genkan/internal/config"
+	"github.com/genkan-mcp/genkan/internal/gateway"
 	"github.com/genkan-mcp/genkan/internal/grant"
 	"github.com/genkan-mcp/genkan/internal/secret"
 	"github.com/genkan-mcp/genkan/internal/secret/keyvault"
@@ -29,6 +30,8 @@ type state struct {
 	dir   string
 	store store.Store
 	keys  *grant.Keys
+	// limiter counts for all replicas; nil where there is only one.
+	limiter gateway.Limiter
 }
 
 func openState(ctx context.Context, cfg *config.Config, now func() time.Time) (*state, error) {
@@ -47,7 +50,11 @@ func openState(ctx context.Context, cfg *config.Config, now func() time.Time) (*
 	if err != nil {
 		return nil, errors.Join(err, opened.Close())
 	}
-	return &state{dir: cfg.Data, store: opened, keys: keys}, nil
+	limiter, err := limiterOf(opened)
+	if err != nil {
+		return nil, errors.Join(err, opened.Close())
+	}
+	return &state{dir: cfg.Data, store: opened, keys: keys, limiter: limiter}, nil
 }
 
 func openStore(ctx context.Context, c config.Store) (store.Store, error) {

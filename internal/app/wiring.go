@@ -203,8 +203,8 @@ func (w *wiring) newDoor(servers []gateway.Server) (*gateway.Gateway, error) {
 	}
 	return gateway.New(gateway.Config{
 		PublicURL: w.public, Servers: servers, SessionIDs: a.state.keys.Ring(),
-		Audit: a.audit, Metrics: a.metrics, Logger: a.logger, Now: a.around.Now,
-		Hosts: w.cfg.Proxies.Hosts, Origins: w.cfg.Proxies.Origins, TrustedProxies: proxies,
+		Audit: a.audit, Metrics: a.metrics, Tracing: a.tracing, Logger: a.logger, Now: a.around.Now,
+		Limiter: a.state.limiter, Hosts: w.cfg.Proxies.Hosts, Origins: w.cfg.Proxies.Origins, TrustedProxies: proxies,
 	})
 }
 

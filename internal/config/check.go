@@ -29,6 +29,9 @@ func (cfg *Config) fillDefaults() {
 	setDefault(&cfg.Registration.Dynamic, "open")
 	setDefault(&cfg.Log.Level, "info")
 	setDefault(&cfg.Log.Format, "json")
+	if cfg.Traces.Ratio == 0 {
+		cfg.Traces.Ratio = 0.1
+	}
 	if cfg.Keys.Vault == "" {
 		setDefault(&cfg.Keys.File, filepath.Join(cfg.Data, "genkan.key"))
 	}
@@ -89,15 +92,21 @@ func (c *checker) checkAddresses(cfg *Config) {
 	if cfg.Metrics.Listen != "" {
 		c.checkListen("metrics.listen", cfg.Metrics.Listen)
 	}
+	if r := cfg.Traces.Ratio; r < 0 || r > 1 {
+		c.mistake("traces.ratio", "it is no part of all requests", "give a number from 0 to 1")
+	}
 	c.checkTLS(cfg)
 }
 
 // checkTLS keeps tokens from travelling in the clear: http is served on loopback only, unless a proxy ends TLS.
 func (c *checker) checkTLS(cfg *Config) {
-	encrypted := cfg.TLS.Certificate != ""
-	if encrypted != (cfg.TLS.Key != "") {
+	if (cfg.TLS.Certificate != "") != (cfg.TLS.Key != "") {
 		c.mistake("tls", "a certificate and its key belong together", "give both tls.certificate and tls.key")
 	}
+	if cfg.TLS.Certificate != "" && cfg.TLS.ACME.Email != "" {
+		c.mistake("tls", "there are two certificates", "give files, or acme")
+	}
+	encrypted := cfg.TLS.Encrypted()
 	host, _, err := net.SplitHostPort(cfg.Listen)
 	switch {
 	case encrypted && cfg.Proxies.EndTLS:

@@ -44,6 +44,8 @@ type Config struct {
 	Log Log `yaml:"log"`
 	// Metrics serves Prometheus metrics on a listener of its own.
 	Metrics Metrics `yaml:"metrics"`
+	// Traces sends OpenTelemetry traces.
+	Traces Traces `yaml:"traces"`
 }
 
 // TLS says how https is served.
@@ -51,6 +53,19 @@ type TLS struct {
 	// Certificate and Key are PEM files, read anew when they change.
 	Certificate string `yaml:"certificate"`
 	Key         string `yaml:"key"`
+	// ACME gets certificates for the host of PublicURL, in place of files. Genkan must be reached on port 443.
+	ACME ACME `yaml:"acme"`
+}
+
+// Encrypted says whether https is served.
+func (t TLS) Encrypted() bool { return t.Certificate != "" || t.ACME.Email != "" }
+
+// ACME says where certificates come from.
+type ACME struct {
+	// Email is where the authority writes to; with it ACME is on.
+	Email string `yaml:"email"`
+	// Directory is the authority's directory URL. Default: Let's Encrypt.
+	Directory string `yaml:"directory"`
 }
 
 // Proxies says which proxies stand in front, and what they do.
@@ -191,6 +206,14 @@ type Log struct {
 type Metrics struct {
 	// Listen is host:port; empty: no metrics are served.
 	Listen string `yaml:"listen"`
+}
+
+// Traces says where OpenTelemetry traces go.
+type Traces struct {
+	// Endpoint is where a collector takes OTLP over HTTP; empty: no traces are sent.
+	Endpoint string `yaml:"endpoint"`
+	// Ratio is the part of requests that is traced, 0 to 1. Default: 0.1.
+	Ratio float64 `yaml:"ratio"`
 }
 
 // ShutdownGrace is how long a drain waits for requests that are under way.

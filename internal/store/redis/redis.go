@@ -61,6 +61,9 @@ type Store struct {
 	scripts  scripts
 }
 
+// Client is the connection, for what counts in the same Redis. It ends with Close.
+func (s *Store) Client() redis.UniversalClient { return s.db }
+
 var _ store.Store = (*Store)(nil)
 
 // Open connects, and refuses a server that would throw records away to save memory.
