@@ -216,7 +216,7 @@ func (c claims) optional(names []string, a award) {
 		case name == "auth_time":
 			c[name] = a.signedIn.at.Unix()
 		case name == "sid":
-			c.set(name, a.signedIn.session)
+			c.set(name, derivedID("session", a.signedIn.session)) // as the front channel names it, and not the cookie
 		case name == "login_hint":
 			c[name] = base64.RawURLEncoding.EncodeToString([]byte(a.person.Address))
 		case name == "acct":
