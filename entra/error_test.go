@@ -214,6 +214,19 @@ func TestDeclinedScopesAreMissingConsent(t *testing.T) {
 	wantInteraction(t, err, 65001)
 }
 
+func TestAnotherPermissionOfTheSameResourceIsNoConsent(t *testing.T) {
+	tenant := entratest.Start(t)
+	client := newClient(t, tenant, func(config *entra.ClientConfig) {
+		config.HTTPClient = &http.Client{Transport: altered(func(r *http.Request, response *http.Response) {
+			if r.Method == http.MethodPost {
+				alterField(t, response, "scope", func(string) string { return entratest.GenkanURI + "/other" })
+			}
+		})}
+	})
+	_, err := client.Redeem(t.Context(), redeemRequest(visit(t, client, tenant, "alice", signInRequest())))
+	wantInteraction(t, err, 65001)
+}
+
 // A resource has several names, and Entra may answer with another than it was asked with.
 func TestScopesUnderAnotherNameOfTheResourceAreGranted(t *testing.T) {
 	for name, granted := range map[string]string{

@@ -3,6 +3,7 @@ package entra_test
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
@@ -110,13 +111,27 @@ func TestWhoGoesAwayStopsNobodyElse(t *testing.T) {
 // Nor is anything left running, or held against those who come later.
 func TestWhenEverybodyHasGoneAwayNothingIsLeft(t *testing.T) {
 	tenant := entratest.Start(t)
-	client := newClient(t, tenant)
+	hang, ended := false, make(chan struct{})
+	client := newClient(t, tenant, func(c *entra.ClientConfig) {
+		c.HTTPClient = &http.Client{Transport: altered(func(r *http.Request, _ *http.Response) {
+			if hang && r.Method == http.MethodPost {
+				<-r.Context().Done()
+				close(ended)
+			}
+		})}
+	})
 	obo, a := exchange(t, client), entra.Assertion{Token: signInAs(t, client, tenant, "alice").Token}
-	tenant.FailNext(entratest.Fault{Path: "/token", Delay: time.Minute})
+	hang = true
 	impatient, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	_, err := obo.Token(impatient, a)
 	wantUnavailable(t, err)
+	select {
+	case <-ended:
+	case <-time.After(5 * time.Second):
+		t.Error("the request runs on though nobody waits for it")
+	}
+	hang = false
 	mustExchange(t, obo, a)
 }
 
