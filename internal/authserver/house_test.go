@@ -60,6 +60,7 @@ type provider struct {
 	base      string                  // where it is; https://idp.example if empty
 	roles     []string
 	claims    string // what everybody says that their address is
+	kind      policy.Kind
 }
 
 func (p *provider) failing(step string) error {
@@ -123,9 +124,13 @@ func (p *provider) person(name string) idp.SignIn {
 	if p.claims != "" {
 		address = p.claims
 	}
+	kind := policy.Person
+	if p.kind != "" {
+		kind = p.kind
+	}
 	return idp.SignIn{
 		Identity: policy.Identity{
-			Tenant: tenant, Object: name + "-object", Kind: policy.Person, Name: strings.ToUpper(name[:1]) + name[1:],
+			Tenant: tenant, Object: name + "-object", Kind: kind, Name: strings.ToUpper(name[:1]) + name[1:],
 			Username: address, Roles: p.roles,
 		},
 		Upstream: []byte("upstream-tokens-of-" + name),

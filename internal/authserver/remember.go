@@ -68,19 +68,24 @@ func (r recollection) covers(asked []string) bool {
 	return !slices.ContainsFunc(asked, func(scope string) bool { return !slices.Contains(r.Scopes, scope) })
 }
 
-// recall finds what this browser remembers of the same client, redirect and server, unless it was revoked.
+// recall finds what this browser remembers of the same client, redirect and server, unless it was revoked: a
+// consent to everything that is asked for, or else the latest.
 func (a *AuthServer) recall(r *http.Request, s signIn) (recollection, error) {
+	var latest recollection
 	what := s.wanted()
 	for _, known := range a.remembered(r) {
 		if known.What != what {
 			continue
 		}
 		found, err := a.consentRecord(r.Context(), known.Consent)
-		if err != nil || found.id != "" {
+		if err != nil || found.id != "" && found.covers(s.Scopes) {
 			return found, err
 		}
+		if latest.id == "" {
+			latest = found
+		}
 	}
-	return recollection{}, nil
+	return latest, nil
 }
 
 // recalls says whether this browser remembers that this person said yes to all of it.

@@ -55,14 +55,13 @@ func TestThreat02_ConsentIsPerRedirectAndServerAndScope(t *testing.T) {
 		"another redirect": c.authorizeURL("redirect_uri", "https://app.example/cb"),
 		"another server":   c.authorizeURL("resource", h.resource("profile")),
 		"another scope":    c.authorizeURL("scope", "alerts"),
-		"another browser":  "",
 	} {
-		if name == "another browser" {
-			b, authorize = h.browser(), c.authorizeURL()
-		}
 		if at := b.get(authorize).location(t); at.Path != "/consent" {
 			t.Errorf("%s skipped the page: %s", name, at)
 		}
+	}
+	if at := h.browser().get(c.authorizeURL()).location(t); at.Path != "/consent" {
+		t.Errorf("another browser skipped the page: %s", at)
 	}
 }
 
@@ -366,6 +365,26 @@ func TestThreat06_WhoComesBackInsteadOfTheRememberedPersonIsAsked(t *testing.T) 
 	g, err := h.grants.Check(t.Context(), tokens.access, h.resource("weather"))
 	if err != nil || g.Identity.Object != "bob-object" {
 		t.Errorf("the session is %+v's: %v", g, err)
+	}
+}
+
+func TestThreat06_ARememberedConsentCountsAsItIsWhenThePersonComesBack(t *testing.T) {
+	h := newHouse(t)
+	c, b := h.register(nil), h.browser()
+	b.signIn(c.authorizeURL("scope", "alerts"), "alice")
+	form := b.get(b.comeBack(b.get(c.authorizeURL()).location(t).Query().Get("state"), "bob").location(t).String()).consentForm(t)
+	form.Set("decision", "allow")
+	b.submit("/consent", form).onward(t) // bob allowed the base scope only
+	state := b.get(c.authorizeURL("scope", "alerts")).location(t).Query().Get("state")
+	if at := b.comeBack(state, "bob").location(t); at.Path != "/consent" {
+		t.Errorf("bob got more than he allowed: %s", at)
+	}
+	state = b.get(c.authorizeURL()).location(t).Query().Get("state")
+	if _, err := h.store.DeleteOwner(t.Context(), authserver.ConsentKind, tenant+"/alice-object"); err != nil {
+		t.Fatal(err)
+	}
+	if at := b.comeBack(state, "alice").location(t); at.Path != "/consent" {
+		t.Errorf("a consent that was revoked meanwhile counted: %s", at)
 	}
 }
 

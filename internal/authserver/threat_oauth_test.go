@@ -15,6 +15,7 @@ import (
 	"github.com/genkan-mcp/genkan/internal/idp"
 	"github.com/genkan-mcp/genkan/internal/oauth"
 	"github.com/genkan-mcp/genkan/internal/secret"
+	"github.com/genkan-mcp/genkan/policy"
 )
 
 func TestThreat08_PKCEIsDemandedAndOnlyS256(t *testing.T) {
@@ -386,6 +387,66 @@ func TestWithoutAnAuditLogNothingIsGivenOutAndNothingIsBurnt(t *testing.T) {
 	c.redeem(code).wantError(t, "token", http.StatusServiceUnavailable, oauth.TemporarilyUnavailable)
 	h.events.down = nil
 	c.redeem(code).tokens(t)
+	state := b.get(c.authorizeURL()).location(t).Query().Get("state")
+	before := openGrants(t, h)
+	h.events.down = errors.New("disk full")
+	h.wantClientError(b.comeBack(state, "alice").location(t), "callback", oauth.TemporarilyUnavailable)
+	if openGrants(t, h) != before {
+		t.Error("a session was opened")
+	}
+}
+
+func TestWhatTheProviderDemandsIsCarriedOnceAndForThatPersonOnly(t *testing.T) {
+	h := newHouse(t)
+	c, _, got := h.connect()
+	const claims = `{"access_token":{"acrs":{"essential":true,"value":"c1"}}}`
+	h.provider.setFail(func(string) error { return &idp.Error{Problem: idp.Interaction, Claims: claims} })
+	c.refresh(got.refresh).wantError(t, "refresh", 400, oauth.InvalidGrant)
+	h.provider.setFail(nil)
+	b := h.browser() // one that remembers nothing, so that nobody knows yet who comes
+	state := b.allow(b.open(c.authorizeURL()))
+	if h.provider.lastVisit().Claims != "" {
+		t.Error("claims were demanded of nobody in particular")
+	}
+	again := b.comeBack(state, "alice").location(t)
+	if again.Host != "idp.example" || h.provider.lastVisit().Claims != claims {
+		t.Fatalf("alice was let in without what was demanded: %s", again)
+	}
+	if at := b.comeBack(again.Query().Get("state"), "bob").location(t); at.Path != "/consent" {
+		t.Errorf("bob came in alice's place: %s", at)
+	}
+	again = b.comeBack(b.allow(b.open(c.authorizeURL())), "alice").location(t)
+	if at := b.comeBack(again.Query().Get("state"), "alice").location(t); !at.Query().Has("code") {
+		t.Errorf("alice came back at %s", at)
+	}
+	state = b.get(c.authorizeURL()).location(t).Query().Get("state")
+	if at := b.comeBack(state, "alice").location(t); !at.Query().Has("code") || h.provider.lastVisit().Claims != "" {
+		t.Errorf("a demand that was met is made again: %s", at)
+	}
+}
+
+func TestAProviderThatIsNeverContentEndsTheSignIn(t *testing.T) {
+	h := newHouse(t)
+	c, b := h.register(nil), h.browser()
+	state := b.allow(b.open(c.authorizeURL()))
+	h.provider.setFail(func(step string) error {
+		if step == "redeem" {
+			return &idp.Error{Problem: idp.Interaction, Description: "more is needed"}
+		}
+		return nil
+	})
+	again := b.comeBack(state, "alice").location(t)
+	if again.Host != "idp.example" || h.provider.lastVisit().Prompt != "login" {
+		t.Fatalf("want to be at the identity provider again, got %s", again)
+	}
+	h.wantClientError(b.comeBack(again.Query().Get("state"), "alice").location(t), "the second time", oauth.AccessDenied)
+}
+
+func TestAnApplicationCanNotSignInAsAPerson(t *testing.T) {
+	h := newHouse(t)
+	c, b := h.register(nil), h.browser()
+	h.provider.kind = policy.Application
+	h.wantClientError(b.comeBack(b.allow(b.open(c.authorizeURL())), "robot").location(t), "application", oauth.ServerError)
 }
 
 // brokenStore fails every call while it is down.

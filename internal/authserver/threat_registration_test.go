@@ -98,10 +98,10 @@ func TestThreat16_RegistrationsThatNobodyUsesAreBoundedAndEnd(t *testing.T) {
 	h.register(nil)
 	h.tryRegister(nil).wantStatus(t, http.StatusTooManyRequests)
 	h.clock.Advance(25 * time.Hour)
+	h.browser().get(unused.authorizeURL()).wantPage(t, "expired registration", 401, "client_id")
 	if _, err := h.store.Sweep(t.Context(), h.clock.Now()); err != nil {
 		t.Fatal(err)
 	}
-	h.browser().get(unused.authorizeURL()).wantPage(t, "expired registration", 401, "client_id")
 	h.register(nil)
 	used.refresh(got.refresh).tokens(t)
 }
@@ -268,6 +268,8 @@ func TestADocumentClientStaysSignedInWhileItsSiteIsDown(t *testing.T) {
 	next := c.refresh(got.refresh).tokens(t)
 	s.answer(func(w http.ResponseWriter, _ *http.Request) { http.NotFound(w, nil) })
 	c.refresh(next.refresh).wantError(t, "the document is gone", 401, oauth.InvalidClient)
+	s.answer(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "down", http.StatusBadGateway) })
+	c.refresh(next.refresh).wantError(t, "a document that was gone is not kept", 503, oauth.TemporarilyUnavailable)
 }
 
 func TestThreat17_NothingInsideIsEverReached(t *testing.T) {
@@ -277,7 +279,7 @@ func TestThreat17_NothingInsideIsEverReached(t *testing.T) {
 	for _, address := range []string{
 		"127.0.0.1", "127.8.8.8", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "168.63.129.16",
 		"192.0.0.1", "198.18.0.1", "224.0.0.1", "255.255.255.255", "240.0.0.1", "::1", "::", "::ffff:127.0.0.1", "::ffff:10.0.0.1",
-		"::ffff:169.254.169.254", "fe80::1", "fc00::1", "fd00:ec2::254", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:db8::1", "ff02::1", "::7f00:1",
+		"::ffff:169.254.169.254", "::ffff:100.64.0.1", "::ffff:168.63.129.16", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254", "64:ff9b::7f00:1", "2002:7f00:1::", "2001:db8::1", "ff02::1", "::7f00:1",
 	} {
 		s.addresses = func() []netip.Addr { return []netip.Addr{netip.MustParseAddr(address)} }
 		b.get(h.documentClient(certified).authorizeURL()).wantPage(t, address, http.StatusServiceUnavailable, "not possible right now")
