@@ -95,7 +95,7 @@ func (p *profile) read(ctx context.Context) (string, error) {
 		return "", err
 	}
 	request.Raw().Header.Set("Authorization", "Bearer "+token.Reveal())
-	response, err := p.pipeline.Do(request)
+	response, err := p.pipeline.Do(request) //nolint:bodyclose // Payload closes it
 	if err != nil {
 		return "", fmt.Errorf("ask Microsoft Graph: check the network and try again: %w", err)
 	}

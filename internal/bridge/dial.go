@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -55,9 +54,4 @@ func sameOrigin(next *http.Request, before []*http.Request) error {
 		return fmt.Errorf("it redirects again and again")
 	}
 	return nil
-}
-
-// detached is a context that ends with the bridge and not with the message that caused the work.
-func detached(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), timeout)
 }

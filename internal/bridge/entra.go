@@ -24,7 +24,8 @@ func (a *access) signInEntra(ctx context.Context, t *target, scopes []string, c 
 		ClientID: a.options.SignIn.ClientID, Requested: entraScopes(scopes),
 	}
 	// The library starts with nothing: with two people in its memory it would have to guess.
-	terminal, ask, err := a.terminal(next, true)
+	ask := &question{person: a.person, options: &a.options.SignIn}
+	terminal, err := a.terminal(next, ask.openPage, ask.showCode)
 	if err != nil {
 		return nil, err
 	}
@@ -47,11 +48,10 @@ func (a *access) signInEntra(ctx context.Context, t *target, scopes []string, c 
 // refreshEntra asks Entra without the person.
 func (a *access) refreshEntra(ctx context.Context, r *record) (*record, error) {
 	next := *r
-	terminal, ask, err := a.terminal(&next, false)
+	terminal, err := a.terminal(&next, askNobody, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer ask.over()
 	token, err := terminal.Token(ctx)
 	failure := (*entra.Error)(nil)
 	switch {
@@ -80,25 +80,23 @@ func entraScopes(scopes []string) []string {
 }
 
 // terminal makes the library's sign-in for a record, which keeps what the library remembers.
-func (a *access) terminal(r *record, mayAsk bool) (*entra.Terminal, *question, error) {
+func (a *access) terminal(r *record, openPage func(string) error, showCode func(entra.DeviceCode)) (*entra.Terminal, error) {
 	cloud, tenant, err := cloudOf(r.Issuer)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	ask := &question{person: a.person, options: &a.options.SignIn}
-	config := entra.TerminalConfig{
+	terminal, err := entra.NewTerminal(entra.TerminalConfig{
 		Cloud: cloud, Tenant: tenant, ClientID: r.ClientID, Scopes: r.Requested, Cache: (*recordCache)(r),
-		OpenBrowser: func(string) error { return errNeedsPerson }, HTTPClient: a.http, Now: a.options.Now,
-	}
-	if mayAsk {
-		config.OpenBrowser, config.ShowCode = ask.openPage, ask.showCode
-	}
-	terminal, err := entra.NewTerminal(config)
+		OpenBrowser: openPage, ShowCode: showCode, HTTPClient: a.http, Now: a.options.Now,
+	})
 	if err != nil {
-		return nil, nil, fmt.Errorf("sign in at %s: %w (the scopes come from the server's metadata, or from --scope)", r.Issuer, err)
+		return nil, fmt.Errorf("sign in at %s: %w (the scopes come from the server's metadata, or from --scope)", r.Issuer, err)
 	}
-	return terminal, ask, nil
+	return terminal, nil
 }
+
+// askNobody is for what has to be silent.
+func askNobody(string) error { return errNeedsPerson }
 
 // cloudOf finds Entra's cloud and the tenant of an issuer.
 func cloudOf(issuer string) (entra.Cloud, string, error) {

@@ -40,10 +40,10 @@ type provider struct {
 	wantScope     map[string]string // tool -> scope
 	neverEnough   bool
 	// What was seen.
-	pages, registrations, refreshes, sessions int
-	redirects                                 []string
-	authorize                                 []url.Values
-	secrets, revoked                          []string
+	pages, registrations, refreshes int
+	redirects                       []string
+	authorize                       []url.Values
+	secrets, revoked                []string
 	// State.
 	codes   map[string]url.Values
 	access  map[string]grant

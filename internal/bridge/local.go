@@ -46,11 +46,11 @@ type LocalOptions struct {
 	// Token hands an Entra token to the server, if set.
 	Token ChildToken
 
-	SignIn  SignIn
-	Place   Place
-	Verbose bool
-	Client  *http.Client
-	Now     func() time.Time
+	SignIn   SignIn
+	Place    Place
+	LogLevel slog.Level // slog.LevelInfo when zero
+	Client   *http.Client
+	Now      func() time.Time
 }
 
 // ChildToken says which token the guarded server gets and how. It never stands on a command line.
@@ -71,7 +71,7 @@ func Local(ctx context.Context, o LocalOptions) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(o.Log, o.Verbose)
+	log := newLogger(o.Log, o.LogLevel)
 	out := &output{w: o.Out}
 	somebody := &person{options: &o.SignIn, log: log, stderr: o.Log, out: out}
 	who, err := newVisitor(ctx, &o, somebody, log)

@@ -244,6 +244,7 @@ func tokenError(err error) error {
 	switch oauth.Code(answer.ErrorCode) {
 	case oauth.InvalidGrant, oauth.InvalidClient, oauth.UnauthorizedClient, oauth.InvalidTarget, oauth.InvalidScope:
 		return fmt.Errorf("%w: %s", errSignInEnded, text)
+	default:
 	}
 	if status := answer.Response.StatusCode; text == "" || status >= http.StatusInternalServerError {
 		return fmt.Errorf("the authorization server has trouble (it answered %d %s); try again later", status, text)

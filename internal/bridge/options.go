@@ -72,7 +72,7 @@ type ConnectOptions struct {
 	Transport Transport
 	SignIn    SignIn
 	Place     Place
-	Verbose   bool // log more
+	LogLevel  slog.Level // what the log holds; slog.LevelInfo when zero
 	// Client makes all requests; nil means one with the system's proxy and good timeouts.
 	Client *http.Client
 	// Now is the clock; nil means time.Now.
@@ -140,10 +140,6 @@ func isLoopback(host string) bool {
 // DataDir is the folder for a person's things below their configuration folder (os.UserConfigDir).
 func DataDir(userConfigDir string) string { return filepath.Join(userConfigDir, "genkan") }
 
-func newLogger(w io.Writer, verbose bool) *slog.Logger {
-	level := slog.LevelInfo
-	if verbose {
-		level = slog.LevelDebug
-	}
+func newLogger(w io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
 }

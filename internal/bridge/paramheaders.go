@@ -235,8 +235,8 @@ func lookUp(arguments json.RawMessage, path []string) (string, bool) {
 
 // encodeHeader makes a header value of any text (2026-07-28, Streamable HTTP §Value Encoding).
 func encodeHeader(s string) string {
-	plain := strings.TrimSpace(s) == s && !(strings.HasPrefix(s, "=?base64?") && strings.HasSuffix(s, "?="))
-	if plain && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
+	encoded := strings.HasPrefix(s, "=?base64?") && strings.HasSuffix(s, "?=")
+	if !encoded && strings.TrimSpace(s) == s && !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' }) {
 		return s
 	}
 	return "=?base64?" + base64.StdEncoding.EncodeToString([]byte(s)) + "?="

@@ -95,13 +95,12 @@ func (p *person) show(_ context.Context, text, address string) (withdraw func(),
 		params = map[string]any{"mode": "url", "elicitationId": id, "url": address, "message": text}
 	}
 	_ = p.out.request(id, "elicitation/create", params)
-	viaURL := p.client.elicitURL
-	return func() { p.withdraw(id, viaURL) }, p.declined
+	return func() { p.withdraw(id) }, p.declined
 }
 
-func (p *person) withdraw(id string, viaURL bool) {
+func (p *person) withdraw(id string) {
 	p.mu.Lock()
-	open := p.asked == id
+	open, viaURL := p.asked == id, p.client.elicitURL
 	p.asked = ""
 	p.mu.Unlock()
 	if viaURL {

@@ -73,7 +73,7 @@ func (r *remote) send(ctx context.Context, m *mcpwire.Message, sent func()) erro
 	if old {
 		return r.sendLegacy(ctx, m, sent)
 	}
-	resp, err := r.exchange(ctx, m, sent)
+	resp, err := r.exchange(ctx, m, sent) //nolint:bodyclose // receive closes it
 	if err != nil {
 		return err
 	}

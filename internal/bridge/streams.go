@@ -40,7 +40,7 @@ func (r *remote) follow(ctx context.Context, m *mcpwire.Message, resp *http.Resp
 			return r.brokenOff(m, err)
 		}
 		tries++
-		resp, err = r.resume(ctx, p, tries)
+		resp, err = r.resume(ctx, p, tries) //nolint:bodyclose // read closes it
 		if err != nil {
 			return r.brokenOff(m, err)
 		}

@@ -31,7 +31,7 @@ func Start(t *testing.T) *Session {
 	}
 	s.Env = []string{"HOME=" + s.Home, "XDG_RUNTIME_DIR=" + runtimeDir, "XDG_DATA_HOME=" + filepath.Join(s.Home, "data"), "DISPLAY="}
 
-	daemon := exec.Command(bus, "--session", "--nofork", "--nopidfile", "--print-address=1")
+	daemon := exec.CommandContext(t.Context(), bus, "--session", "--nofork", "--nopidfile", "--print-address=1")
 	daemon.Env = append(os.Environ(), s.Env...)
 	out, err := daemon.StdoutPipe()
 	if err != nil {
@@ -44,7 +44,7 @@ func Start(t *testing.T) *Session {
 	}
 	s.Env = append(s.Env, "DBUS_SESSION_BUS_ADDRESS="+strings.TrimSpace(address))
 
-	unlock := exec.Command(keyring, "--unlock", "--foreground", "--components=secrets", "--control-directory="+runtimeDir)
+	unlock := exec.CommandContext(t.Context(), keyring, "--unlock", "--foreground", "--components=secrets", "--control-directory="+runtimeDir)
 	unlock.Env = append(os.Environ(), s.Env...)
 	unlock.Stdin = strings.NewReader("password of the test")
 	start(t, unlock)
@@ -58,7 +58,7 @@ func (s *Session) awaitSecretService(t *testing.T) {
 	send := find(t, "dbus-send", "dbus-bin")
 	deadline := time.Now().Add(20 * time.Second)
 	for time.Now().Before(deadline) {
-		cmd := exec.Command(send, "--session", "--print-reply", "--dest=org.freedesktop.DBus", "/org/freedesktop/DBus",
+		cmd := exec.CommandContext(t.Context(), send, "--session", "--print-reply", "--dest=org.freedesktop.DBus", "/org/freedesktop/DBus",
 			"org.freedesktop.DBus.NameHasOwner", "string:org.freedesktop.secrets")
 		cmd.Env = append(os.Environ(), s.Env...)
 		if out, err := cmd.CombinedOutput(); err == nil && strings.Contains(string(out), "boolean true") {
