@@ -133,7 +133,7 @@ func (x *exchange) write(p *problem) {
 	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	x.writeHead(p.status)
-	_, _ = x.w.Write(body)
+	_, _ = x.w.Write(body) //nolint:gosec // JSON or plain text, and nosniff: no browser takes it for a page
 }
 
 // body is the problem as JSON: OAuth's form for tokens, JSON-RPC's for everything else.

@@ -22,7 +22,7 @@ type exchange struct {
 	g     *Gateway
 	w     http.ResponseWriter
 	r     *http.Request
-	ctx   context.Context //nolint:containedctx // it is the context of this very request
+	ctx   context.Context // it is the context of this very request
 	began time.Time
 	allow string // the HTTP methods of the path
 

@@ -89,7 +89,7 @@ type Gateway struct {
 	hosts   []string
 	origins []string
 	routes  map[string]route
-	drain   context.Context //nolint:containedctx // ended by Drain, for every stream that is open
+	drain   context.Context // ended by Drain, for every stream that is open
 	drained context.CancelFunc
 	pools   pools
 

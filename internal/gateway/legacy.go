@@ -33,7 +33,7 @@ const maxUnread = 256
 // legacySession is one stream and what is under way for it.
 type legacySession struct {
 	server *server
-	ctx    context.Context //nolint:containedctx // the life of the session
+	ctx    context.Context // the life of the session
 	end    context.CancelFunc
 	out    chan []byte
 	work   sync.WaitGroup

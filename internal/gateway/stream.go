@@ -98,7 +98,7 @@ func (x *exchange) copy(body io.Reader, s size) error {
 			_ = controller.SetWriteDeadline(time.Now().Add(x.g.BodyTimeout)) // of the network, not of our clock
 			if _, err := x.w.Write((*buffer)[:n]); err != nil {
 				x.event.Detail = "the client left before the end of the answer"
-				return nil //nolint:nilerr // nobody is there to be told
+				return nil // nobody is there to be told
 			}
 			if s == events && controller.Flush() != nil {
 				return nil

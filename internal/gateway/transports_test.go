@@ -191,7 +191,7 @@ func TestAProcessThatDiesTellsItsCallersAndIsStartedAgain(t *testing.T) {
 func TestAServerMayAskTheOneClientThatItHas(t *testing.T) {
 	d := openDoor(t, settings{reach: stdio(t, func(c *upstream.StdioConfig) { c.Env = []string{"GENKAN_TEST_SERVER=old"} })})
 	client := mcp.NewClient(&mcp.Implementation{Name: "test", Version: "1"}, nil)
-	client.AddRoots(&mcp.Root{URI: "file:///a"}, &mcp.Root{URI: "file:///b"})
+	client.AddRoots(&mcp.Root{URI: "file:///a"}, &mcp.Root{URI: "file:///b"}) //nolint:staticcheck // old clients have them
 	connect := func(token string) *mcp.ClientSession {
 		session, err := client.Connect(t.Context(), &mcp.SSEClientTransport{Endpoint: d.url + "/weather/sse", HTTPClient: d.client(token)}, nil)
 		if err != nil {

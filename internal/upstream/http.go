@@ -155,7 +155,7 @@ func read(resp *http.Response) (*Response, error) {
 // body gives back what the request held once it is closed, and tells a time limit as such.
 type body struct {
 	io.ReadCloser
-	ctx  context.Context //nolint:containedctx // it is the context of this body's request
+	ctx  context.Context // it is the context of this body's request
 	once sync.Once
 	done func()
 }

@@ -206,7 +206,9 @@ func (s *switchboard) audience(e envelope) []*outlet {
 	defer s.mu.Unlock()
 	var all []*outlet
 	for _, g := range s.guests {
-		if s.shared && !strings.HasSuffix(e.Method, "/list_changed") && !(e.Method == "notifications/resources/updated" && g.subscribed[uri]) {
+		harmless := strings.HasSuffix(e.Method, "/list_changed")
+		wanted := e.Method == "notifications/resources/updated" && g.subscribed[uri]
+		if s.shared && !harmless && !wanted {
 			continue
 		}
 		if o := s.hearing(g, e.Method); o != nil {

@@ -32,7 +32,7 @@ var _ Upstream = (*SSE)(nil)
 type SSE struct {
 	SSEConfig
 	all    sync.WaitGroup
-	ctx    context.Context //nolint:containedctx // ended by Close
+	ctx    context.Context // ended by Close
 	cancel context.CancelFunc
 
 	mu     sync.Mutex              // above the rest
@@ -203,7 +203,7 @@ func (u *SSE) Close() error {
 type eventLine struct {
 	url       *url.URL
 	transport http.RoundTripper
-	ctx       context.Context //nolint:containedctx // the life of the stream
+	ctx       context.Context // the life of the stream
 	stop      context.CancelFunc
 	body      io.ReadCloser
 

@@ -35,7 +35,7 @@ var _ Upstream = (*Stdio)(nil)
 type Stdio struct {
 	StdioConfig
 	all    sync.WaitGroup  // goroutines
-	ctx    context.Context //nolint:containedctx // ended by Close
+	ctx    context.Context // ended by Close
 	cancel context.CancelFunc
 
 	mu      sync.Mutex // above the rest
