@@ -186,6 +186,9 @@ func (a *AuthServer) recordToken(r *http.Request, c *client, how string, tokens 
 	if err != nil {
 		refusal := explain(err)
 		e.Decision, e.Detail = audit.Refused, refusal.Description
+		if refusal.Code == oauth.TemporarilyUnavailable {
+			e.Decision = audit.Failed // nobody said no
+		}
 		e.Refusal, _ = errors.AsType[*policy.Refusal](err)
 		if ended, ok := errors.AsType[*grant.EndedError](err); ok {
 			e.Kind, e.SessionID, e.Detail = audit.Unusual, ended.GrantID, "session ended: "+string(ended.Reason)
