@@ -20,7 +20,7 @@ func Connect(ctx context.Context, o ConnectOptions) error {
 	if err := o.check(); err != nil {
 		return err
 	}
-	log := newLogger(o.Log, o.LogLevel)
+	log := newLogger(o.Log, o.level())
 	out := &output{w: o.Out}
 	somebody := &person{options: &o.SignIn, log: log, stderr: o.Log, out: out}
 	ctx, cancel := context.WithCancel(ctx)

@@ -46,11 +46,11 @@ type LocalOptions struct {
 	// Token hands an Entra token to the server, if set.
 	Token ChildToken
 
-	SignIn   SignIn
-	Place    Place
-	LogLevel slog.Level // slog.LevelInfo when zero
-	Client   *http.Client
-	Now      func() time.Time
+	SignIn  SignIn
+	Place   Place
+	Verbose bool // log more
+	Client  *http.Client
+	Now     func() time.Time
 }
 
 // ChildToken says which token the guarded server gets and how. It never stands on a command line.
@@ -71,7 +71,7 @@ func Local(ctx context.Context, o LocalOptions) error {
 	if err != nil {
 		return err
 	}
-	log := newLogger(o.Log, o.LogLevel)
+	log := newLogger(o.Log, o.level())
 	out := &output{w: o.Out}
 	somebody := &person{options: &o.SignIn, log: log, stderr: o.Log, out: out}
 	who, err := newVisitor(ctx, &o, somebody, log)
@@ -122,6 +122,13 @@ func (o *LocalOptions) check() (*policy.Rules, error) {
 	}
 	rules, err := policy.Compile(o.Rules, compiler.Compile)
 	return rules, errors.Join(append(mistakes, err)...)
+}
+
+func (o *LocalOptions) level() slog.Level {
+	if o.Verbose {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
 }
 
 // guardian stands between a client and a server on one machine.

@@ -72,7 +72,7 @@ type ConnectOptions struct {
 	Transport Transport
 	SignIn    SignIn
 	Place     Place
-	LogLevel  slog.Level // what the log holds; slog.LevelInfo when zero
+	Verbose   bool // log more
 	// Client makes all requests; nil means one with the system's proxy and good timeouts.
 	Client *http.Client
 	// Now is the clock; nil means time.Now.
@@ -142,4 +142,11 @@ func DataDir(userConfigDir string) string { return filepath.Join(userConfigDir, 
 
 func newLogger(w io.Writer, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level}))
+}
+
+func (o *ConnectOptions) level() slog.Level {
+	if o.Verbose {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
 }
