@@ -197,6 +197,6 @@ func BenchmarkSignIn(b *testing.B) {
 				done.Add(1)
 			}
 		})
-		b.ReportMetric(float64(done.Load())/b.Elapsed().Seconds(), "signins/s")
+		b.ReportMetric(float64(done.Load())/b.Elapsed().Seconds(), "sign-ins/s")
 	})
 }

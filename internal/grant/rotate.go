@@ -105,6 +105,7 @@ func (g *Grants) judgeRefresh(ctx context.Context, rec *record, shown token, r R
 			return nil, g.end(ctx, rec, ReasonReuse, refuseRefresh("a token that was spent before"))
 		case beforeGrace:
 			return nil, refuseRefresh("a token that was spent in the future: a clock was set back")
+		case withinGrace:
 		}
 	}
 	if r.Resource != "" && !oauth.SameResource(r.Resource, rec.Resource) {

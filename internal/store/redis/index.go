@@ -193,6 +193,7 @@ func (s *Store) remove(ctx context.Context, kind, id, owner, before string) (sto
 			return store.Record{}, store.ErrNotFound
 		case wasChanged:
 			return store.Record{}, store.ErrConflict
+		default: // tooLate; the script answers nothing else
 		}
 	}
 	return store.Record{}, fmt.Errorf("remove record: %w", errLate)

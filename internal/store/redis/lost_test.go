@@ -2,7 +2,6 @@ package redis_test
 
 import (
 	"bytes"
-	"io"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -70,7 +69,7 @@ func (p *lossy) serve(client net.Conn, server string) {
 			p.lost.Add(1)
 			cut.Store(true)
 		}
-		if _, err := upstream.Write(buffer[:n]); err != nil && err != io.EOF {
+		if _, err := upstream.Write(buffer[:n]); err != nil {
 			return
 		}
 	}

@@ -44,7 +44,7 @@ func prepareWrites(ctx context.Context, db *sql.DB) (w writes, err error) {
 func prepare(ctx context.Context, db *sql.DB, statements map[**sql.Stmt]string) error {
 	for statement, text := range statements {
 		var err error
-		if *statement, err = db.PrepareContext(ctx, text); err != nil {
+		if *statement, err = db.PrepareContext(ctx, text); err != nil { //nolint:sqlclosecheck // they live as long as db, which closes them
 			return fmt.Errorf("prepare a statement: %w", err)
 		}
 	}

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -50,7 +51,7 @@ func (r *Redis) Start() {
 		"--port", port, "--bind", "127.0.0.1", "--dir", r.Dir, "--save", "", "--appendonly", "yes",
 		"--appendfsync", "no", "--logfile", "redis.log", "--daemonize", "no",
 	}, r.args...)
-	r.process = exec.Command(binary, args...)
+	r.process = exec.CommandContext(context.Background(), binary, args...) // Kill ends it
 	if err := r.process.Start(); err != nil {
 		r.t.Fatalf("start %s: %v", binary, err)
 	}
@@ -71,7 +72,7 @@ func (r *Redis) Kill() {
 
 // Do runs one command past every client library and returns the first line of the answer.
 func (r *Redis) Do(words ...string) (string, error) {
-	conn, err := net.DialTimeout("tcp", r.Addr, time.Second)
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(context.Background(), "tcp", r.Addr)
 	if err != nil {
 		return "", err
 	}
@@ -152,7 +153,7 @@ func redisBinary(t testing.TB) string {
 func FreeAddr(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatalf("find a free port: %v", err)
 		}

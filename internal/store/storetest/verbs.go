@@ -13,7 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-var ignoreRevision = cmpopts.IgnoreFields(store.Record{}, "Revision")
+// ignoreRevision compares records without what the store adds.
+func ignoreRevision() cmp.Option { return cmpopts.IgnoreFields(store.Record{}, "Revision") }
 
 // noon is a time without significance.
 func noon() time.Time { return time.Date(2026, 8, 1, 12, 0, 0, int(345*time.Millisecond), time.UTC) }
@@ -56,7 +57,7 @@ func createThenGet(t *testing.T, s store.Store) {
 	forever.Expires, forever.Owner = time.Time{}, ""
 	for _, want := range []store.Record{sample("one"), forever} {
 		create(t, s, want)
-		if diff := cmp.Diff(want, get(t, s, want.ID), ignoreRevision); diff != "" {
+		if diff := cmp.Diff(want, get(t, s, want.ID), ignoreRevision()); diff != "" {
 			t.Errorf("Get (-want +got):\n%s", diff)
 		}
 	}
@@ -67,7 +68,7 @@ func createTwice(t *testing.T, s store.Store) {
 	other := sample("one")
 	other.Value = []byte("other")
 	wantErr(t, "second Create", s.Create(t.Context(), other), store.ErrExists)
-	if diff := cmp.Diff(sample("one"), get(t, s, "one"), ignoreRevision); diff != "" {
+	if diff := cmp.Diff(sample("one"), get(t, s, "one"), ignoreRevision()); diff != "" {
 		t.Errorf("the first record changed (-want +got):\n%s", diff)
 	}
 }
@@ -89,7 +90,7 @@ func kindsAreApart(t *testing.T, s store.Store) {
 	if _, err := s.Take(t.Context(), "other", "one"); err != nil {
 		t.Fatalf("Take: %v", err)
 	}
-	if diff := cmp.Diff(sample("one"), get(t, s, "one"), ignoreRevision); diff != "" {
+	if diff := cmp.Diff(sample("one"), get(t, s, "one"), ignoreRevision()); diff != "" {
 		t.Errorf("Get (-want +got):\n%s", diff)
 	}
 }
@@ -100,7 +101,7 @@ func takeOnce(t *testing.T, s store.Store) {
 	if err != nil {
 		t.Fatalf("Take: %v", err)
 	}
-	if diff := cmp.Diff(sample("one"), got, ignoreRevision); diff != "" {
+	if diff := cmp.Diff(sample("one"), got, ignoreRevision()); diff != "" {
 		t.Errorf("Take (-want +got):\n%s", diff)
 	}
 	_, err = s.Take(t.Context(), "sample", "one")
@@ -138,7 +139,7 @@ func swapConflict(t *testing.T, s store.Store) {
 	old.Value = []byte("late")
 	_, err := s.Swap(t.Context(), old)
 	wantErr(t, "Swap of the old revision", err, store.ErrConflict)
-	if diff := cmp.Diff(sample("one"), get(t, s, "one"), ignoreRevision); diff != "" {
+	if diff := cmp.Diff(sample("one"), get(t, s, "one"), ignoreRevision()); diff != "" {
 		t.Errorf("Get (-want +got):\n%s", diff)
 	}
 }
@@ -311,7 +312,7 @@ func valuesAreCopies(t *testing.T, s store.Store) {
 	r.Value[0] = 'X'
 	got := get(t, s, "one")
 	got.Value[0] = 'Y'
-	if diff := cmp.Diff(sample("one"), get(t, s, "one"), ignoreRevision); diff != "" {
+	if diff := cmp.Diff(sample("one"), get(t, s, "one"), ignoreRevision()); diff != "" {
 		t.Errorf("Get (-want +got):\n%s", diff)
 	}
 }
@@ -325,7 +326,7 @@ func anyBytes(t *testing.T, s store.Store) {
 		r := sample(name)
 		r.Value, r.Owner = every[i:], "owner "+name
 		create(t, s, r)
-		if diff := cmp.Diff(r, get(t, s, name), ignoreRevision); diff != "" {
+		if diff := cmp.Diff(r, get(t, s, name), ignoreRevision()); diff != "" {
 			t.Errorf("Get(%s) (-want +got):\n%s", name, diff)
 		}
 		if got := list(t, s, r.Owner, "", 10); !cmp.Equal(got, []string{name}) {
