@@ -79,7 +79,7 @@ func (x *exchange) writeEvent(kind string, data []byte) bool {
 	event := make([]byte, 0, len(data)+32)
 	event = append(append(append(event, "event: "...), kind...), "\ndata: "...)
 	event = append(append(event, data...), "\n\n"...)
-	if _, err := x.w.Write(event); err != nil {
+	if _, err := x.w.Write(event); err != nil { //nolint:gosec // an event stream: no browser takes it for a page
 		return false
 	}
 	return controller.Flush() == nil
@@ -96,7 +96,7 @@ func (x *exchange) copy(body io.Reader, s size) error {
 		n, err := body.Read(*buffer)
 		if n > 0 {
 			_ = controller.SetWriteDeadline(time.Now().Add(x.g.BodyTimeout)) // of the network, not of our clock
-			if _, err := x.w.Write((*buffer)[:n]); err != nil {
+			if _, err := x.w.Write((*buffer)[:n]); err != nil {              //nolint:gosec // JSON or events, and nosniff
 				x.event.Detail = "the client left before the end of the answer"
 				return nil // nobody is there to be told
 			}
