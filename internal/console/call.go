@@ -117,7 +117,7 @@ func (k *Console) callTool(w http.ResponseWriter, r *http.Request, s *session) e
 	arguments, mistakes := readArguments(v.Fields, r.PostForm)
 	if len(mistakes) > 0 {
 		if script(r) {
-			k.writeJSON(w, http.StatusUnprocessableEntity, map[string]any{"mistakes": mistakes})
+			k.writeJSON(w, http.StatusOK, map[string]any{"mistakes": mistakes})
 			return nil
 		}
 		v.Mistakes, v.JSON = mistakes, r.PostFormValue("json")

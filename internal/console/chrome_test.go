@@ -137,8 +137,9 @@ func (c *chrome) signIn(who string) {
 	c.run(
 		chromedp.Click(`//main//a[contains(., "Sign in")]`),
 		chromedp.Click(`//button[contains(., "`+who+`@")]`),
-		chromedp.WaitVisible(chromedp.CSS(".account")),
+		chromedp.WaitVisible(chromedp.CSS(".bar .account")),
 	)
+	c.wait("Good to see you")
 }
 
 // see waits until the selector is visible.
@@ -150,7 +151,7 @@ func (c *chrome) see(selector string) {
 // wait waits until the text of the page, or of the one that is just coming, holds the words.
 func (c *chrome) wait(words string) {
 	c.t.Helper()
-	const holds = `(words) => document.querySelector('main').innerText.replace(/\s+/g, ' ').includes(words)`
+	const holds = `(words) => (document.querySelector('main')?.innerText ?? '').replace(/\s+/g, ' ').includes(words)`
 	var err error
 	for range 50 { // a page that goes takes the question with it
 		_, err = chromedp.Run(c.ctx, chromedp.PollFunction[bool](holds, chromedp.WithPollingArgs(words), chromedp.WithPollingTimeout(15*time.Second)))

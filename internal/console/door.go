@@ -39,7 +39,7 @@ func (k *Console) door(ctx context.Context, s *session, server Server) (secret.T
 	}
 	tokens, err := k.Grants.Issue(ctx, grant.Opening{
 		Client: ClientID, ClientName: "Genkan console", Server: server.Name, Resource: server.Resource,
-		Scopes: append([]string{baseScope}, server.Scopes...), Identity: s.person(), Upstream: s.State,
+		Scopes: server.allScopes(), Identity: s.person(), Upstream: s.State,
 	})
 	if err != nil {
 		return secret.Text{}, fmt.Errorf("open a session for %s: %w", server.Name, err)

@@ -200,7 +200,7 @@ func (h *house) build(o options) http.Handler {
 // behind starts the servers behind and says what gateway and console have to know of each.
 func (h *house) behind(o options, signing *gateway.SigningKeys) ([]gateway.Server, []console.Server) {
 	profileAddress := "http://profile.example/mcp"
-	profile := samples.Profile(samples.Door{Issuer: h.URL, JWKS: h.URL + "/jwks", Audience: profileAddress, Tenant: h.Tenant.TenantID, Scope: "mcp", HTTP: http.DefaultClient, Now: h.clock.Now})
+	profile := profileServer()
 	all := append([]extra{
 		{"weather", samples.Weather(), []policy.Rule{
 			{Name: "readers", Allow: []string{"list_cities", "get_forecast"}, Roles: []string{"Weather.Read"}},
@@ -349,4 +349,16 @@ var tags = regexp.MustCompile(`<[^>]*>`)
 // words is a page as somebody reads it.
 func words(page string) string {
 	return strings.Join(strings.Fields(html.UnescapeString(tags.ReplaceAllString(page, " "))), " ")
+}
+
+var assetAddress = regexp.MustCompile(`(?:href|src)="([^"]+\.(?:css|js|svg))"`)
+
+func assetPaths(page string) []string {
+	var paths []string
+	for _, m := range assetAddress.FindAllStringSubmatch(page, -1) {
+		if !slices.Contains(paths, m[1]) {
+			paths = append(paths, m[1])
+		}
+	}
+	return paths
 }

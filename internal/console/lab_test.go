@@ -2,7 +2,9 @@ package console_test
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -82,4 +84,32 @@ func (h *house) refusedCall(t *testing.T, v *visitor, server, tool string) {
 	body := `{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"` + tool + `","arguments":{}}}`
 	v.do(v.request(http.MethodPost, "/"+server+"/mcp", body, "Authorization", "Bearer "+token, "Content-Type", "application/json",
 		"Accept", "application/json, text/event-stream", "Mcp-Protocol-Version", "2025-06-18"))
+}
+
+// profileServer tells people what the door says about them: the claims of the identity that it signs. That a server
+// behind verifies them is for the tests of the gateway.
+func profileServer() http.Handler {
+	server := mcp.NewServer(&mcp.Implementation{Name: "profile", Version: "1"}, nil)
+	readOnly := &mcp.ToolAnnotations{ReadOnlyHint: true}
+	empty := map[string]any{"type": "object"}
+	server.AddTool(&mcp.Tool{Name: "get_user_info", Title: "About me", Description: "Tells who you are: your name, roles and client.", InputSchema: empty, Annotations: readOnly}, userInfo)
+	server.AddTool(&mcp.Tool{Name: "secure_ping", Title: "Ping", Description: "Answers when the caller is known.", InputSchema: empty, Annotations: readOnly}, echo)
+	return mcp.NewStreamableHTTPHandler(func(*http.Request) *mcp.Server { return server }, nil)
+}
+
+func userInfo(_ context.Context, r *mcp.CallToolRequest) (*mcp.CallToolResult, error) {
+	parts := strings.Split(r.Extra.Header.Get("Authorization"), ".")
+	if len(parts) != 3 {
+		return nil, errors.New("the door showed no signed identity")
+	}
+	var claims map[string]any
+	plain, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil || json.Unmarshal(plain, &claims) != nil {
+		return nil, errors.New("the signed identity can't be read")
+	}
+	said := map[string]any{"checks": []any{map[string]any{"check": "issuer", "passed": true}}}
+	for shown, name := range map[string]string{"name": "name", "username": "preferred_username", "roles": "roles", "client": "client_id", "object": "oid"} {
+		said[shown] = claims[name]
+	}
+	return &mcp.CallToolResult{StructuredContent: said}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -46,6 +47,17 @@ type Server struct {
 	Rules       *policy.Rules
 	// Source are the rules as they were written, for the playground.
 	Source []policy.Rule
+}
+
+// allScopes are what the console's own sessions have: a person at the console is asked for none of them.
+func (s Server) allScopes() []string {
+	scopes := []string{baseScope}
+	for _, scope := range s.Scopes {
+		if !slices.Contains(scopes, scope) {
+			scopes = append(scopes, scope)
+		}
+	}
+	return scopes
 }
 
 // Label is what people call the server.

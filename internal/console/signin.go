@@ -99,6 +99,10 @@ func localPath(p string) string {
 // callback takes the browser back from Entra: a state is good once, in the browser that began (RFC 6749 §10.12).
 func (k *Console) callback(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
+	if !query.Has("state") && !query.Has("code") && !query.Has("error") {
+		http.Redirect(w, r, Root+"signed-out", http.StatusSeeOther) // from a sign-out at Entra
+		return nil
+	}
 	p, err := k.takePending(r, query)
 	if err != nil {
 		return err
@@ -241,8 +245,7 @@ func (k *Console) signOut(w http.ResponseWriter, r *http.Request, s *session) er
 // there ended. The cookie is not sent in such a frame, so the sid is what counts; nobody can guess one.
 func (k *Console) signedOutElsewhere(w http.ResponseWriter, r *http.Request) error {
 	query := r.URL.Query()
-	k.Pages.Secure(w.Header())
-	w.Header().Set("Cache-Control", "no-store")
+	k.mayBeFramed(w.Header())
 	sid, issuer := query.Get("sid"), query.Get("iss")
 	if sid == "" || len(sid) > 200 || (k.Issuer != "" && issuer != k.Issuer) {
 		return badRequest("This is where Entra tells that somebody signed out.", "Sign out in the console instead.")
@@ -264,6 +267,16 @@ func (k *Console) signedOutElsewhere(w http.ResponseWriter, r *http.Request) err
 	return nil
 }
 
+// mayBeFramed lets Entra, and nobody else, put the empty answer of the front channel into a frame.
+func (k *Console) mayBeFramed(h http.Header) {
+	k.Pages.Secure(h)
+	h.Set("Cache-Control", "no-store")
+	if u, err := url.Parse(k.Issuer); err == nil && u.Host != "" {
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors "+u.Scheme+"://"+u.Host)
+		h.Del("X-Frame-Options") // it knows no single origin
+	}
+}
+
 // signedOut is the page after a sign-out.
 func (k *Console) signedOut(w http.ResponseWriter, r *http.Request) error {
 	return k.render(w, r, nil, view{Name: "signed-out", Title: "Signed out"})
@@ -276,7 +289,8 @@ func (k *Console) leaveForEntra(w http.ResponseWriter) error {
 		return err
 	}
 	query := target.Query()
-	query.Set("post_logout_redirect_uri", k.address(Root+"signed-out"))
+	// Entra goes back to a registered redirect URI only, so that this one serves for both ways.
+	query.Set("post_logout_redirect_uri", k.redirectURI())
 	target.RawQuery = query.Encode()
 	return k.Pages.Onward(w, page.Onward{Target: target.String(), Title: "Signing you out", Text: "You are signed out of Genkan. Microsoft Entra ID signs you out too."})
 }

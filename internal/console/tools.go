@@ -146,7 +146,7 @@ func (k *Console) hiddenTools(ctx context.Context, r *http.Request, s *session, 
 		return nil
 	}
 	id := s.person()
-	id.Scopes = append([]string{baseScope}, server.Scopes...)
+	id.Scopes = server.allScopes()
 	var hidden []hiddenTool
 	for _, t := range listed {
 		if server.Rules.Visible(id, policy.Tool, t.Name) {
