@@ -11,8 +11,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/genkan-mcp/genkan/entra"
 	"github.com/genkan-mcp/genkan/entratest"
-	"github.com/genkan-mcp/genkan/internal/authserver"
 	"github.com/genkan-mcp/genkan/internal/config"
 	"github.com/genkan-mcp/genkan/internal/samples"
 )
@@ -91,16 +91,30 @@ func startBehind(ctx context.Context, tenantListen, public string) (*behind, err
 	b.tenant = tenant
 	b.weather = "http://" + listeners["weather"].Addr().String() + "/mcp"
 	b.profile = "http://" + listeners["profile"].Addr().String() + "/mcp"
-	door := samples.Door{
-		Issuer: public, JWKS: public + "/jwks", Audience: b.profile, Tenant: tenant.TenantID, Scope: authserver.BaseScope,
-		HTTP: &http.Client{Timeout: 5 * time.Second}, Now: time.Now,
+	client := &http.Client{Timeout: 5 * time.Second}
+	profile, err := devProfile(tenant, client)
+	if err != nil {
+		return nil, err
 	}
+	door := &samples.Door{Issuer: public, JWKS: public + "/jwks", Audience: b.weather, HTTP: client, Now: time.Now}
 	b.services = []service{
 		{listeners["tenant"], tenant, nil},
-		{listeners["weather"], samples.Weather(), nil},
-		{listeners["profile"], samples.Profile(door), nil},
+		{listeners["weather"], door.Guard(samples.Weather()), nil},
+		{listeners["profile"], profile, nil},
 	}
 	return &b, nil
+}
+
+// devProfile is the profile server as the dev tenant knows it.
+func devProfile(tenant *entratest.Tenant, client *http.Client) (http.Handler, error) {
+	cloud, err := entra.DevCloud(tenant.URL)
+	if err != nil {
+		return nil, err
+	}
+	return samples.Profile(samples.ProfileConfig{
+		Cloud: cloud, Tenant: tenant.TenantID, ClientID: entratest.ProfileID, Credential: entra.Secret(entratest.ProfileSecret),
+		Callers: []string{entratest.GenkanID}, Search: tenant.URL, Index: "handbook", HTTP: client,
+	})
 }
 
 // devText is the configuration of `genkan dev`, as a user would write it for a real tenant.
@@ -117,14 +131,15 @@ servers:
     title: Weather
     description: Forecasts for a few cities.
     url: ${WEATHER}
+    credential: identity
     rules:
       - {name: readers, allow: [list_cities, get_forecast], roles: [Weather.Read]}
       - {name: writers, allow: [set_alert], roles: [Weather.Write]}
   profile:
     title: Profile
-    description: Who you are, as the server behind sees it.
+    description: Who you are to Entra, your directory entry, and the company handbook.
     url: ${PROFILE}
-    credential: identity
+    credential: {on_behalf_of: ["${PROFILE_API}/access_as_user"]}
     rules:
       - {name: everybody, allow: ["*"], people: ["*"]}
 console: {admin_role: Genkan.Admin}
@@ -135,6 +150,7 @@ func devConfig(b *behind, public, data string) (*config.Config, error) {
 	values := map[string]string{
 		"PUBLIC": public, "DATA": data, "TENANT": b.tenant.TenantID, "AUTHORITY": b.tenant.URL,
 		"CLIENT": entratest.GenkanID, "SECRET": entratest.GenkanSecret, "WEATHER": b.weather, "PROFILE": b.profile,
+		"PROFILE_API": entratest.ProfileURI,
 	}
 	return config.Load("genkan dev", []byte(devText), func(name string) (string, bool) {
 		value, ok := values[name]

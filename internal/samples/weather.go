@@ -1,5 +1,6 @@
-// Package samples holds the two MCP servers that stand behind the door of `genkan dev`: ordinary servers
-// written with the official go-sdk, which know nothing of Entra or OAuth.
+// Package samples holds the two MCP servers that stand behind the door of `genkan dev`, written with the official
+// go-sdk: weather, which knows nothing of Entra and believes what Genkan signs, and profile, which is an API in Entra
+// and calls others on people's behalf.
 package samples
 
 import (
@@ -48,6 +49,7 @@ type alert struct {
 	City  string `json:"city"`
 	Above int    `json:"above"`
 	Days  []int  `json:"days" jsonschema:"the days of the coming week that would raise the alert"`
+	By    string `json:"by,omitempty" jsonschema:"who set it, as the door says"`
 }
 
 // Weather is an MCP server with made-up weather: the same question always gets the same answer.
@@ -90,7 +92,7 @@ func getForecast(_ context.Context, _ *mcp.CallToolRequest, in forecastArguments
 	return nil, forecast{City: city.Name, Days: week(city)[:in.Days]}, nil
 }
 
-func setAlert(_ context.Context, _ *mcp.CallToolRequest, in alertArguments) (*mcp.CallToolResult, alert, error) {
+func setAlert(_ context.Context, req *mcp.CallToolRequest, in alertArguments) (*mcp.CallToolResult, alert, error) {
 	city, err := find(in.City)
 	if err != nil {
 		return nil, alert{}, err
@@ -100,6 +102,10 @@ func setAlert(_ context.Context, _ *mcp.CallToolRequest, in alertArguments) (*mc
 		if day.High > in.Above {
 			set.Days = append(set.Days, day.Day)
 		}
+	}
+	if req.Extra != nil && req.Extra.TokenInfo != nil { // only where a Door guards the server
+		who, _ := req.Extra.TokenInfo.Extra["caller"].(caller)
+		set.By = who.Username
 	}
 	return nil, set, nil
 }

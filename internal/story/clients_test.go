@@ -100,7 +100,7 @@ func TestTheServerBehindSeesWhoCallsAndChecksItEightTimes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"bob@contoso.example", "Weather.Read", `"audience"`, `"issuer"`, `"tenant"`, `"expiry"`, `"not_before"`, `"client"`, `"object"`, `"scope"`} {
+	for _, want := range []string{"bob@contoso.example", "access_as_user", `"signature"`, `"audience"`, `"issuer"`, `"tenant"`, `"expiry"`, `"not_before"`, `"client"`, `"object"`, `"scope"`} {
 		if !strings.Contains(said, want) {
 			t.Errorf("get_user_info does not say %s: %s", want, said)
 		}

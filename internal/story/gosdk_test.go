@@ -16,6 +16,7 @@ import (
 // goClient is the official go-sdk's client with its own OAuth.
 type goClient struct {
 	server    string
+	id        string // of a client that is registered already; empty: it registers itself
 	session   *mcp.ClientSession
 	transport *mcp.StreamableClientTransport
 	source    *spoilable
@@ -42,12 +43,8 @@ func (s *spoilable) Token() (*oauth2.Token, error) {
 }
 
 func (g *goClient) connect(ctx context.Context, b *browser.Browser, person string) error {
-	handler, err := auth.NewAuthorizationCodeHandler(&auth.AuthorizationCodeHandlerConfig{
-		RedirectURL: callbackURL,
-		DynamicClientRegistrationConfig: &auth.DynamicClientRegistrationConfig{Metadata: &oauthex.ClientRegistrationMetadata{
-			ClientName: "story on go-sdk", RedirectURIs: []string{callbackURL}, TokenEndpointAuthMethod: "none",
-			GrantTypes: []string{"authorization_code", "refresh_token"},
-		}},
+	config := &auth.AuthorizationCodeHandlerConfig{
+		RedirectURL:         callbackURL,
 		RequestRefreshToken: true,
 		AuthorizationCodeFetcher: func(ctx context.Context, args *auth.AuthorizationArgs) (*auth.AuthorizationResult, error) {
 			back, err := b.SignIn(ctx, args.URL, callbackURL, person)
@@ -64,7 +61,16 @@ func (g *goClient) connect(ctx context.Context, b *browser.Browser, person strin
 			g.source = &spoilable{ctx: context.WithoutCancel(ctx), cfg: cfg, token: token}
 			return g.source, nil
 		},
-	})
+	}
+	if g.id != "" {
+		config.PreregisteredClient = &oauthex.ClientCredentials{ClientID: g.id}
+	} else {
+		config.DynamicClientRegistrationConfig = &auth.DynamicClientRegistrationConfig{Metadata: &oauthex.ClientRegistrationMetadata{
+			ClientName: "story on go-sdk", RedirectURIs: []string{callbackURL}, TokenEndpointAuthMethod: "none",
+			GrantTypes: []string{"authorization_code", "refresh_token"},
+		}}
+	}
+	handler, err := auth.NewAuthorizationCodeHandler(config)
 	if err != nil {
 		return err
 	}

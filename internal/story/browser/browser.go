@@ -65,6 +65,9 @@ func (b *Browser) Walk(ctx context.Context, start, callback, person, answer stri
 	return nil, fmt.Errorf("the sign-in does not end; pages: %q", b.pages)
 }
 
+// secondFactor is the button that stands for the telephone in the person's hand.
+const secondFactor = "Approve"
+
 // next is where the browser goes from a response: the redirect, the refresh, or the form with the right button.
 func (b *Browser) next(ctx context.Context, resp *http.Response, body []byte, person, answer string) (*http.Request, error) {
 	base := resp.Request.URL
@@ -83,7 +86,7 @@ func (b *Browser) next(ctx context.Context, resp *http.Response, body []byte, pe
 			return b.get(ctx, base, target)
 		}
 	}
-	for _, wanted := range []string{person, answer} {
+	for _, wanted := range []string{person, answer, secondFactor} {
 		if wanted == "" {
 			continue
 		}
