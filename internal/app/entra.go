@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"github.com/genkan-mcp/genkan/entra"
 	"github.com/genkan-mcp/genkan/internal/config"
@@ -21,7 +22,21 @@ func (w *wiring) newEntraClient() (*entra.Client, error) {
 	return entra.NewClient(entra.ClientConfig{
 		Cloud: cloud, Tenant: w.cfg.Entra.Tenant, ClientID: w.cfg.Entra.ClientID,
 		Credential: credential, HTTPClient: w.app.around.HTTP, Now: w.app.around.Now,
+		IgnoreGroups: !namesGroups(w.cfg),
 	})
+}
+
+// namesGroups says whether any rule asks for groups. Where none does, nobody is kept out for being in too many of them, and
+// Microsoft Graph is not asked.
+func namesGroups(cfg *config.Config) bool {
+	for _, s := range cfg.Servers {
+		for _, rule := range s.Rules {
+			if len(rule.Groups) > 0 || strings.Contains(rule.When, "groups") {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func cloudOf(e config.Entra) (entra.Cloud, error) {
@@ -90,6 +105,6 @@ func (w *wiring) verifier(r config.Resource) (*entra.Verifier, error) {
 	}
 	return entra.NewVerifier(entra.VerifierConfig{
 		Cloud: cloud, Tenants: []string{w.cfg.Entra.Tenant}, Audiences: entra.AudiencesOf(r.ClientID),
-		Clients: clients, Scopes: []string{r.Scope}, HTTPClient: w.app.around.HTTP, Now: w.app.around.Now,
+		Clients: clients, Scopes: []string{r.Scope}, IgnoreGroups: !namesGroups(w.cfg), HTTPClient: w.app.around.HTTP, Now: w.app.around.Now,
 	})
 }

@@ -26,6 +26,7 @@ const callbackURL = "http://127.0.0.1:33419/callback"
 // testHouse is a whole Genkan in this process, with a clock that the test turns.
 type testHouse struct {
 	t      *testing.T
+	App    *app.App
 	URL    string
 	Tenant *entratest.Tenant
 	clock  *clock
@@ -74,7 +75,7 @@ func openHouse(t *testing.T) *testHouse {
 			t.Error(err)
 		}
 	})
-	handler = a
+	h.App, handler = a, a
 	return h
 }
 

@@ -111,7 +111,7 @@ func (w *wiring) newAuthServer() (*authserver.AuthServer, error) {
 		Grants: w.grants, Store: a.state.store, Ring: a.state.keys.Ring(),
 		Clients: clients, Registration: registration,
 		Documents: authserver.Documents{Off: documents.Off, Allow: documents.Allow, Deny: documents.Deny},
-		Pages:     w.pages, Keys: w.signing.Public, Audit: a.audit, Logger: a.logger, Now: a.around.Now,
+		Pages:     w.pages, Keys: w.signing.Public, Audit: counting{a.audit, a.metrics}, Logger: a.logger, Now: a.around.Now,
 		// The gateway is made after the authorization server, and before the first request.
 		Address: func(r *http.Request) string { return w.gateway.ClientAddress(r) },
 	})
