@@ -148,6 +148,7 @@ func TestConformanceNamesEveryScenario(t *testing.T) {
 // The suite's client mode, on the bridge: exact totals, because a client that does nothing passes many checks.
 func TestConformanceOfTheBridge(t *testing.T) {
 	adapter := build(t, "./testdata/adapter")
+	t.Setenv("GENKAN", build(t, "../../cmd/genkan"))
 	for _, revision := range slices.Sorted(maps.Keys(conformance())) {
 		scenarios := conformance()[revision]
 		for _, name := range slices.Sorted(maps.Keys(scenarios)) {

@@ -102,7 +102,7 @@ func (o *LocalOptions) check() (*policy.Rules, error) {
 		mistakes = append(mistakes, errors.New("a token for the server needs --token-scope, to say what it is for"))
 	}
 	if o.Place.Dir == "" {
-		mistakes = append(mistakes, errors.New("no folder to keep things in: set HOME, or name one with --data"))
+		mistakes = append(mistakes, errors.New("no folder to keep things in: set HOME"))
 	}
 	if o.Scope == "" {
 		o.Scope = o.ClientID + "/access_as_user"

@@ -244,7 +244,7 @@ func TestServerThatEndsIsTold(t *testing.T) {
 
 func TestLocalSaysEverythingThatIsMissing(t *testing.T) {
 	err := bridge.Local(t.Context(), bridge.LocalOptions{Token: bridge.ChildToken{Env: "X"}, Rules: []policy.Rule{{Allow: []string{"a?"}}}})
-	wantError(t, err, "no command to guard", "--token-scope", "--data", "rules[0].allow")
+	wantError(t, err, "no command to guard", "--token-scope", "set HOME", "rules[0].allow")
 	err = bridge.Local(t.Context(), bridge.LocalOptions{Command: []string{"true"}, Place: bridge.Place{Dir: t.TempDir()}})
 	wantError(t, err, "--tenant and --client-id must name an app registration")
 	err = bridge.Local(t.Context(), bridge.LocalOptions{Command: []string{"true"}, Token: bridge.ChildToken{Scope: "x"}, Place: bridge.Place{Dir: t.TempDir()}})

@@ -39,7 +39,7 @@ func (a *access) signIn(ctx context.Context, t *target, stored *record, scopes [
 }
 
 func (a *access) nobodyCame() error {
-	return fmt.Errorf("nobody signed in to %s within %s; try again to get a new sign-in page, or allow more time with --timeout",
+	return fmt.Errorf("nobody signed in to %s within %s; try again to get a new sign-in page, or allow more time with --sign-in-timeout",
 		a.options.Server, a.options.SignIn.Timeout)
 }
 

@@ -94,7 +94,7 @@ func (o *ConnectOptions) check() error {
 		return fmt.Errorf("transport %q: use auto, http or sse", o.Transport)
 	}
 	if o.Place.Dir == "" {
-		return errors.New("no folder to keep things in: set HOME, or name one with --data")
+		return errors.New("no folder to keep things in: set HOME")
 	}
 	if o.SignIn.Timeout <= 0 {
 		o.SignIn.Timeout = defaultSignInTimeout

@@ -108,12 +108,11 @@ func bridgeCommand(server, data string) (*exec.Cmd, error) {
 		if err != nil {
 			return nil, err
 		}
-		cmd = exec.Command(built, "connect", server, "--data", data, "--insecure-file-store",
-			"--client-metadata", metadataDocument, "--timeout", "20s")
+		cmd = exec.Command(built, "connect", server, "--insecure-file-store", "--client-metadata", metadataDocument, "--sign-in-timeout", "20s")
 		if told.ClientID != "" {
 			cmd.Args = append(cmd.Args, "--client-id", told.ClientID)
 		}
-		cmd.Env = append(os.Environ(), "GENKAN_CLIENT_SECRET="+told.ClientSecret, "BROWSER="+self+" browse")
+		cmd.Env = append(os.Environ(), "GENKAN_CLIENT_SECRET="+told.ClientSecret, "XDG_CONFIG_HOME="+data, "HOME="+data, "BROWSER="+self+" browse")
 		return cmd, nil
 	}
 	cmd.Env = append(os.Environ(), "GENKAN_DATA="+data)
