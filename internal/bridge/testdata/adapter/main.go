@@ -5,6 +5,7 @@
 //	adapter SERVER          run as the suite runs a client; MCP_CONFORMANCE_SCENARIO and _CONTEXT name the case
 //	adapter bridge SERVER   be the bridge, unless GENKAN names a built one
 //	adapter browse ADDRESS  be the browser: follow the redirects of a sign-in that asks nothing
+//	adapter browse HELPER ADDRESS  be a browser that hands the address to a test that walks through the pages
 package main
 
 import (
@@ -15,6 +16,7 @@ import (
 	"io"
 	"log"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"slices"
@@ -40,6 +42,8 @@ func main() {
 		err = connect(context.Background(), os.Args[2])
 	case len(os.Args) == 3 && os.Args[1] == "browse":
 		err = browse(os.Args[2])
+	case len(os.Args) == 4 && os.Args[1] == "browse":
+		err = browse(os.Args[2] + url.QueryEscape(os.Args[3]))
 	default:
 		err = errors.New("usage: adapter SERVER")
 	}
