@@ -27,8 +27,8 @@ func open(t *testing.T, path string) *sqlite.Store {
 	return s
 }
 
-// exec runs SQL past the store, as another program would.
-func exec(t *testing.T, path, statements string) {
+// execSQL runs SQL past the store, as another program would.
+func execSQL(t *testing.T, path, statements string) {
 	t.Helper()
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
@@ -123,7 +123,7 @@ func TestANewerSchemaIsRefusedAndLeftAlone(t *testing.T) {
 	if err := open(t, path).Close(); err != nil {
 		t.Fatalf("Close: %v", err)
 	}
-	exec(t, path, "PRAGMA user_version = 99")
+	execSQL(t, path, "PRAGMA user_version = 99")
 	_, err := sqlite.Open(t.Context(), path)
 	if err == nil || !strings.Contains(err.Error(), "run the newer Genkan") {
 		t.Errorf("Open = %v; want an error that says what to do", err)
@@ -132,7 +132,7 @@ func TestANewerSchemaIsRefusedAndLeftAlone(t *testing.T) {
 
 func TestAnotherProgramsDatabaseIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "other.db")
-	exec(t, path, "CREATE TABLE theirs (a)")
+	execSQL(t, path, "CREATE TABLE theirs (a)")
 	_, err := sqlite.Open(t.Context(), path)
 	if err == nil || !strings.Contains(err.Error(), "another program") {
 		t.Errorf("Open = %v; want an error that says whose file it is", err)
