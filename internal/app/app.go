@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/genkan-mcp/genkan/internal/audit"
+	"github.com/genkan-mcp/genkan/internal/authserver"
 	"github.com/genkan-mcp/genkan/internal/config"
 	"github.com/genkan-mcp/genkan/internal/store"
 	"github.com/genkan-mcp/genkan/internal/telemetry"
@@ -24,6 +25,8 @@ type Surroundings struct {
 	HTTP *http.Client     // reaches Entra; a client with a timeout
 	Log  io.Writer        // the log; nothing is logged when nil
 	Out  io.Writer        // audit events, where they are asked for; nowhere when nil
+	// InsecureDocuments says how client ID metadata documents are fetched, where a test keeps them on this machine.
+	InsecureDocuments authserver.Documents
 }
 
 // App is a Genkan that is ready to serve. Close it when it is no longer needed.

@@ -105,13 +105,14 @@ func (w *wiring) newAuthServer() (*authserver.AuthServer, error) {
 	if token := w.cfg.Registration.Token; !token.IsZero() {
 		registration.TokenHash = secret.Hash(token.Reveal())
 	}
-	documents := w.cfg.Registration.Documents
+	documents := a.around.InsecureDocuments
+	said := w.cfg.Registration.Documents
+	documents.Off, documents.Allow, documents.Deny = said.Off, said.Allow, said.Deny
 	return authserver.New(authserver.Config{
 		Issuer: w.cfg.PublicURL, Servers: w.facades(), Provider: provider, ProviderName: providerName,
 		Grants: w.grants, Store: a.state.store, Ring: a.state.keys.Ring(),
 		Clients: clients, Registration: registration,
-		Documents: authserver.Documents{Off: documents.Off, Allow: documents.Allow, Deny: documents.Deny},
-		Pages:     w.pages, Keys: w.signing.Public, Audit: counting{a.audit, a.metrics}, Logger: a.logger, Now: a.around.Now,
+		Documents: documents, Pages: w.pages, Keys: w.signing.Public, Audit: counting{a.audit, a.metrics}, Logger: a.logger, Now: a.around.Now,
 		// The gateway is made after the authorization server, and before the first request.
 		Address: func(r *http.Request) string { return w.gateway.ClientAddress(r) },
 	})

@@ -26,10 +26,10 @@ func clients(t *testing.T) map[string]func(server string) client {
 	return map[string]func(string) client{
 		"go-sdk": func(server string) client { return &goClient{server: server} },
 		"typescript-sdk-v1": func(server string) client {
-			return startNode(t.Context(), t, "sdk", server, callbackURL)
+			return startNode(t.Context(), t, "client.mjs", "sdk", server, callbackURL)
 		},
 		"typescript-sdk-v2": func(server string) client {
-			return startNode(t.Context(), t, "client", server, callbackURL)
+			return startNode(t.Context(), t, "client.mjs", "client", server, callbackURL)
 		},
 	}
 }

@@ -179,16 +179,20 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-// nodeClient is node/client.mjs, running.
+// nodeClient is a client of the folder node, running.
 type nodeClient struct {
 	t   *testing.T
 	in  *bufio.Writer
 	out *bufio.Scanner
 }
 
-func startNode(ctx context.Context, t *testing.T, args ...string) *nodeClient {
+// startNode runs a program of the folder node; arguments that are empty at the end are left out.
+func startNode(ctx context.Context, t *testing.T, program string, args ...string) *nodeClient {
 	t.Helper()
-	cmd := exec.CommandContext(ctx, "node", append([]string{"client.mjs"}, args...)...)
+	if len(args) > 0 && args[len(args)-1] == "" {
+		args = args[:len(args)-1]
+	}
+	cmd := exec.CommandContext(ctx, "node", append([]string{program}, args...)...)
 	cmd.Dir = "node"
 	stderr := &bytes.Buffer{}
 	cmd.Stderr = stderr

@@ -3,6 +3,7 @@ package story
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -62,9 +63,12 @@ func (g *goClient) connect(ctx context.Context, b *browser.Browser, person strin
 			return g.source, nil
 		},
 	}
-	if g.id != "" {
+	switch {
+	case strings.HasPrefix(g.id, "https:"):
+		config.ClientIDMetadataDocumentConfig = &auth.ClientIDMetadataDocumentConfig{URL: g.id}
+	case g.id != "":
 		config.PreregisteredClient = &oauthex.ClientCredentials{ClientID: g.id}
-	} else {
+	default:
 		config.DynamicClientRegistrationConfig = &auth.DynamicClientRegistrationConfig{Metadata: &oauthex.ClientRegistrationMetadata{
 			ClientName: "story on go-sdk", RedirectURIs: []string{callbackURL}, TokenEndpointAuthMethod: "none",
 			GrantTypes: []string{"authorization_code", "refresh_token"},
