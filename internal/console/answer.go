@@ -44,7 +44,7 @@ func (k *Console) answer(w http.ResponseWriter, r *http.Request, err error) {
 	n := k.explain(r, err)
 	if errors.Is(err, errNoSession) {
 		if r.Method == http.MethodGet && !script(r) {
-			http.Redirect(w, r, signInPath(r), http.StatusSeeOther)
+			http.Redirect(w, r, signInPath(r), http.StatusSeeOther) //nolint:gosec // to our own sign-in; the way back is judged by localPath
 			return
 		}
 		n.SignIn = signInPath(r)

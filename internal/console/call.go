@@ -142,7 +142,7 @@ func (k *Console) streamCall(w http.ResponseWriter, r *http.Request, s *session,
 		ProgressNotificationHandler: func(_ context.Context, n *mcp.ProgressNotificationClientRequest) {
 			e.send("progress", map[string]any{"progress": n.Params.Progress, "total": n.Params.Total, "message": printable(n.Params.Message)})
 		},
-		LoggingMessageHandler: func(_ context.Context, n *mcp.LoggingMessageRequest) {
+		LoggingMessageHandler: func(_ context.Context, n *mcp.LoggingMessageRequest) { //nolint:staticcheck // servers of the older revisions still log
 			e.send("log", map[string]any{"level": string(n.Params.Level), "text": clean(printable(plainText(n.Params.Data)))})
 		},
 	}

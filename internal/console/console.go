@@ -96,7 +96,7 @@ func New(c Config) (*Console, error) {
 		return nil, err
 	}
 	c.fillDefaults()
-	k := &Console{Config: c, cookies: newCookies(c.PublicURL.Scheme == "https"), origins: http.NewCrossOriginProtection()}
+	k := &Console{Config: c, cookies: newCookies(c.PublicURL.Scheme), origins: http.NewCrossOriginProtection()}
 	var err error
 	if k.assets, err = readAssets(); err != nil {
 		return nil, err

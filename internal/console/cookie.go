@@ -18,8 +18,8 @@ type cookies struct {
 	secure  bool
 }
 
-func newCookies(https bool) cookies {
-	if https {
+func newCookies(scheme string) cookies {
+	if scheme == "https" {
 		return cookies{session: "__Host-genkan-console", signIn: "__Host-genkan-console-sign-in", secure: true}
 	}
 	return cookies{session: "genkan-console-loopback", signIn: "genkan-console-sign-in-loopback"}
@@ -27,14 +27,14 @@ func newCookies(https bool) cookies {
 
 // set gives the browser a cookie. Lax, because people come back from Entra by a link of another site.
 func (c cookies) set(w http.ResponseWriter, name, value string, life time.Duration) {
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // not Secure on loopback http only
 		Name: name, Value: value, Path: "/", MaxAge: int(life / time.Second),
 		HttpOnly: true, Secure: c.secure, SameSite: http.SameSiteLaxMode,
 	})
 }
 
 func (c cookies) clear(w http.ResponseWriter, name string) {
-	http.SetCookie(w, &http.Cookie{
+	http.SetCookie(w, &http.Cookie{ //nolint:gosec // see set
 		Name: name, Path: "/", MaxAge: -1, HttpOnly: true, Secure: c.secure, SameSite: http.SameSiteLaxMode,
 	})
 }

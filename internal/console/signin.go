@@ -51,7 +51,7 @@ func (k *Console) toEntra(w http.ResponseWriter, r *http.Request, prompt, back, 
 		return err
 	}
 	k.cookies.set(w, k.cookies.signIn, browser, signInLife)
-	http.Redirect(w, r, target, http.StatusSeeOther)
+	http.Redirect(w, r, target, http.StatusSeeOther) //nolint:gosec // to Entra, as package entra says
 	return nil
 }
 

@@ -222,7 +222,7 @@ func (k *Console) exchangeToken(w http.ResponseWriter, r *http.Request, s *sessi
 	}); err != nil {
 		return err
 	}
-	http.Redirect(w, r, Root+"tokens#service-"+name, http.StatusSeeOther)
+	http.Redirect(w, r, Root+"tokens#service-"+name, http.StatusSeeOther) //nolint:gosec // a page of ours, and a name of the configuration
 	return nil
 }
 
