@@ -142,24 +142,22 @@ func (a *Admin) EndSessionsOf(ctx context.Context, person string) error {
 func (a *Admin) Clients(ctx context.Context) error {
 	w := tabwriter.NewWriter(a.out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(w, "CLIENT\tNAME\tREDIRECTS\tREGISTERED\tLAST USED")
-	for after := ""; ; {
-		found, err := authserver.RegisteredClients(ctx, a.state.store, after, atOnce)
+	for after, more := "", true; more; more = after != "" {
+		found, next, err := authserver.Registrations(ctx, a.state.store, after, atOnce)
 		if err != nil {
 			return err
 		}
 		for _, c := range found {
-			after = c.ID
 			_, _ = fmt.Fprintln(w, strings.Join([]string{c.ID, plain(c.Name), plain(strings.Join(c.RedirectURIs, " ")), stamp(c.Issued), stamp(c.Used)}, "\t"))
 		}
-		if len(found) < atOnce {
-			return w.Flush()
-		}
+		after = next
 	}
+	return w.Flush()
 }
 
 // RemoveClient forgets a client that registered itself, and ends its sessions.
 func (a *Admin) RemoveClient(ctx context.Context, id string) error {
-	if err := authserver.RemoveClient(ctx, a.state.store, id); errors.Is(err, authserver.ErrNoClient) {
+	if err := authserver.Unregister(ctx, a.state.store, id); errors.Is(err, authserver.ErrNotFound) {
 		return fmt.Errorf("no client %q registered itself: genkan clients list shows those that did", id)
 	} else if err != nil {
 		return err

@@ -96,8 +96,11 @@ func vaultCredential(c config.Credential) (azcore.TokenCredential, error) {
 
 func (s *state) path(name string) string { return filepath.Join(s.dir, name) }
 
+// sweepMargin keeps what expired a little longer: a clock that jumps ahead must not sweep away what lives.
+const sweepMargin = time.Hour
+
 func (s *state) tidy(ctx context.Context, now time.Time) error {
-	_, err := s.store.Sweep(ctx, now)
+	_, err := s.store.Sweep(ctx, now.Add(-sweepMargin))
 	return errors.Join(err, s.keys.Refresh(ctx))
 }
 
