@@ -37,25 +37,33 @@ type desk struct {
 // newDesk gives somebody a machine. Its key store is that of the session, if there is one.
 func newDesk(t *testing.T, person string, session *desktop.Session) *desk {
 	t.Helper()
+	b := browser.New()
+	return deskWith(t, session, func(ctx context.Context, address string) error {
+		back, err := b.SignIn(ctx, address, "http://127.0.0.1:", person)
+		if err != nil {
+			return fmt.Errorf("sign in: %w", err)
+		}
+		resp, err := http.Get(back.String())
+		if err != nil {
+			return fmt.Errorf("come back: %w", err)
+		}
+		return resp.Body.Close()
+	})
+}
+
+// deskWith is a machine whose browser does what walk does.
+func deskWith(t *testing.T, session *desktop.Session, walk func(ctx context.Context, address string) error) *desk {
+	t.Helper()
 	d := &desk{home: t.TempDir()}
 	d.log.ready = make(chan struct{})
-	b := browser.New()
 	var one sync.Mutex
 	walker := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		one.Lock()
 		defer one.Unlock()
 		d.pages.Add(1)
-		back, err := b.SignIn(r.Context(), r.URL.Query().Get("address"), "http://127.0.0.1:", person)
-		if err != nil {
-			t.Errorf("sign in: %v", err)
-			return
+		if err := walk(r.Context(), r.URL.Query().Get("address")); err != nil {
+			t.Error(err)
 		}
-		resp, err := http.Get(back.String())
-		if err != nil {
-			t.Errorf("come back: %v", err)
-			return
-		}
-		_ = resp.Body.Close()
 	}))
 	t.Cleanup(walker.Close)
 	adapter := filepath.Join(d.home, "adapter")
