@@ -90,7 +90,7 @@ func whatToDo(err error) error {
 		return nil
 	}
 	if _, ok := errors.AsType[*entra.InteractionRequiredError](err); ok {
-		return errors.New("Microsoft Graph wants a stronger sign-in: sign out of this server in your MCP client, and in again")
+		return errors.New("the directory wants a stronger sign-in: sign out of this server in your MCP client, and in again")
 	}
 	if consent, ok := errors.AsType[*entra.ConsentRequiredError](err); ok {
 		return fmt.Errorf("an administrator must first allow it, at %s", consent.AdminConsentURL)
@@ -99,5 +99,5 @@ func whatToDo(err error) error {
 		return errors.New("your sign-in has ended meanwhile: try again")
 	}
 	slog.Warn("Microsoft Graph could not be asked", "error", err)
-	return errors.New("Microsoft Graph can't be asked at the moment: try again, and tell an administrator if it lasts")
+	return errors.New("the directory can't be asked at the moment: try again, and tell an administrator if it lasts")
 }

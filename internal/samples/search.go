@@ -72,6 +72,7 @@ func (s *search) find(ctx context.Context, caller entra.Assertion, in searchArgu
 	if err != nil {
 		return nil, fmt.Errorf("ask Azure AI Search: %w", err)
 	}
+	defer func() { _ = response.Body.Close() }()
 	body, err := runtime.Payload(response)
 	if err != nil {
 		return nil, fmt.Errorf("read what Azure AI Search says: %w", err)
