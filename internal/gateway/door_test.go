@@ -273,7 +273,9 @@ func (d *door) do(r *http.Request) answer {
 	d.t.Helper()
 	transport := &http.Transport{}
 	defer transport.CloseIdleConnections()
-	resp, err := transport.RoundTrip(r)
+	ctx, cancel := context.WithTimeout(r.Context(), 15*time.Second) // a stream that should not have opened must not hang the test
+	defer cancel()
+	resp, err := transport.RoundTrip(r.WithContext(ctx))
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -149,7 +149,6 @@ func (u *Stdio) forwardSession(ctx context.Context, key string, r *Request) (*Re
 		g = s.guest(r.Session)
 	}
 	if g == nil || g.person != r.Person {
-		u.drop(r.Session)
 		return nil, &Error{Reason: Ended, Cause: errors.New("no such session")}
 	}
 	switch r.Method {

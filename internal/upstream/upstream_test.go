@@ -444,3 +444,29 @@ func TestTheCredentialTakesNoOtherHeadersPlace(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// The door binds session IDs to people by itself. This is the second line: who gets past it still gets nothing, and
+// takes nothing from the other.
+func TestThreat21_ASessionAnswersOnlyThePersonWhoOpenedIt(t *testing.T) {
+	shared, _ := stdio(t, "echo", func(c *upstream.StdioConfig) { c.Shared = true })
+	own, _ := stdio(t, "echo", nil)
+	for name, u := range map[string]upstream.Upstream{"shared": shared, "own": own} {
+		session := open(t, u, "alice")
+		for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodDelete} {
+			r := ask("x")
+			r.Method, r.Session, r.Person = method, session, "bob"
+			resp, err := u.Forward(t.Context(), r)
+			if err == nil {
+				resp.Body.Close()
+			}
+			if reason(err) != upstream.Ended {
+				t.Errorf("%s: %s by bob: %v", name, method, err)
+			}
+		}
+		r := ask("x")
+		r.Session = session
+		if _, body := whole(t, u, r); !strings.Contains(body, `"method":"x"`) {
+			t.Errorf("%s: alice's own session is gone: %s", name, body)
+		}
+	}
+}
