@@ -9,6 +9,6 @@ func root() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	cmd.AddCommand(dev(), serve(), check(), tenant(), policyCommands(), sessions(), clients(), keys(), auditCommands(), token(), connect())
+	cmd.AddCommand(dev(), serve(), check(), tenant(), policyCommands(), sessions(), clients(), keys(), auditCommands(), token(), connect(), local())
 	return cmd
 }
