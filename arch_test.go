@@ -2,12 +2,14 @@
 package genkan_test
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -179,4 +181,61 @@ func addFile(found map[string]*sourcePackage, path string) error {
 		}
 	}
 	return nil
+}
+
+// docs/threat-model.md says which test performs which threat. A threat without a test is not met, and a test that is gone
+// must not be claimed.
+func TestTheThreatModelIsHeld(t *testing.T) {
+	model, err := os.ReadFile("docs/threat-model.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := threatTests(t)
+	for number := 1; number <= 37; number++ {
+		prefix := fmt.Sprintf("| %02d | ", number)
+		_, row, found := strings.Cut(string(model), prefix)
+		if !found {
+			t.Errorf("the threat model has no row %s", prefix)
+			continue
+		}
+		row, _, _ = strings.Cut(row, "\n")
+		cells := strings.Split(row, " | ")
+		named := 0
+		for _, word := range regexp.MustCompile(`[A-Z][A-Za-z0-9_]{7,}`).FindAllString(cells[len(cells)-1], -1) {
+			named++
+			if !tests[fmt.Sprintf("TestThreat%02d_%s", number, word)] {
+				t.Errorf("threat %d: there is no TestThreat%02d_%s", number, number, word)
+			}
+		}
+		if named == 0 {
+			t.Errorf("threat %d names no test", number)
+		}
+	}
+}
+
+// threatTests are the names of all tests that perform a threat.
+func threatTests(t *testing.T) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	pattern := regexp.MustCompile(`(?m)^func (TestThreat[0-9]{2}_[A-Za-z0-9_]+)\(`)
+	err := filepath.WalkDir(".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && d.Name() == "node_modules" {
+			return filepath.SkipDir
+		}
+		if !strings.HasSuffix(path, "_test.go") {
+			return nil
+		}
+		source, err := os.ReadFile(path)
+		for _, m := range pattern.FindAllStringSubmatch(string(source), -1) {
+			names[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
 }
