@@ -108,11 +108,13 @@ func TestThreat04_AStateWorksOnceInTheBrowserThatBegan(t *testing.T) {
 			t.Errorf("%s: %d %s", name, got.Status, words(got.Body))
 		}
 	}
+	kept := alice.http.Jar.Cookies(must(url.Parse(h.URL)))
 	if got := alice.get(callback); got.Status != http.StatusSeeOther {
 		t.Fatalf("the attacks spoilt the sign-in: %d %s", got.Status, words(got.Body))
 	}
-	if got := alice.get(callback); got.Status != http.StatusBadRequest {
-		t.Errorf("the state works twice: %d", got.Status)
+	alice.http.Jar.SetCookies(must(url.Parse(h.URL)), kept) // the browser that began, down to its cookie
+	if got := alice.get(callback); got.Status != http.StatusBadRequest || !strings.Contains(got.Body, "did not begin in this browser") {
+		t.Errorf("the state works twice: %d %s", got.Status, words(got.Body))
 	}
 }
 
