@@ -19,7 +19,7 @@ const (
 
 // demand is what the identity provider wants of a person before it vouches for them again: to satisfy a claims
 // challenge, or simply to sign in anew. It comes up at a refresh, where no browser is, and is carried into the
-// next sign-in of the same person, client and server.
+// next sign-in of the same person to the same server.
 type demand struct {
 	Claims string `json:"claims,omitempty"`
 	Login  bool   `json:"login,omitempty"`
@@ -31,10 +31,11 @@ func demandFrom(problem *idp.Error) demand {
 	return demand{Claims: problem.Claims, Login: problem.Claims == ""}
 }
 
-func demandID(person, client, server string) string { return digest("demand", person, client, server) }
+// demandID leaves the client out: one that registers anew for each sign-in would never meet the demand.
+func demandID(person, server string) string { return digest("demand", person, server) }
 
-func (a *AuthServer) demandOf(ctx context.Context, person, client, server string) (demand, error) {
-	stored, err := a.Store.Get(ctx, demandKind, demandID(person, client, server))
+func (a *AuthServer) demandOf(ctx context.Context, person, server string) (demand, error) {
+	stored, err := a.Store.Get(ctx, demandKind, demandID(person, server))
 	if errors.Is(err, store.ErrNotFound) {
 		return demand{}, nil
 	}
@@ -50,8 +51,8 @@ func (a *AuthServer) demandOf(ctx context.Context, person, client, server string
 
 // demandLater keeps a demand for the next sign-in. Losing it costs the person one more round, so that a failure
 // is logged and no more.
-func (a *AuthServer) demandLater(ctx context.Context, person, client, server string, d demand) {
-	id := demandID(person, client, server)
+func (a *AuthServer) demandLater(ctx context.Context, person, server string, d demand) {
+	id := demandID(person, server)
 	value, err := json.Marshal(d)
 	if err == nil {
 		_, err = a.Store.Take(ctx, demandKind, id)
@@ -69,7 +70,7 @@ func (a *AuthServer) settle(ctx context.Context, s signIn) {
 	if !s.Demanded {
 		return
 	}
-	_, err := a.Store.Take(ctx, demandKind, demandID(s.Identity.Key(), s.Client, s.Server))
+	_, err := a.Store.Take(ctx, demandKind, demandID(s.Identity.Key(), s.Server))
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		a.Logger.WarnContext(ctx, "a demand of the identity provider could not be forgotten", "error", err)
 	}
@@ -80,12 +81,12 @@ func pageToProvider(target, provider string) page.Onward {
 }
 
 // SignInAgain ends a session whose person must satisfy the identity provider anew, and keeps what it wants (claims, as
-// JSON; may be empty) for their next sign-in with the same client to the same server.
+// JSON; may be empty) for their next sign-in to the same server.
 func (a *AuthServer) SignInAgain(ctx context.Context, session, claims string) error {
 	ended, err := a.Grants.Get(ctx, session)
 	if err != nil {
 		return fmt.Errorf("find the session to end: %w", err)
 	}
-	a.demandLater(ctx, ended.Identity.Key(), ended.Client, ended.Server, demand{Claims: claims, Login: claims == ""})
+	a.demandLater(ctx, ended.Identity.Key(), ended.Server, demand{Claims: claims, Login: claims == ""})
 	return a.Grants.End(ctx, session)
 }

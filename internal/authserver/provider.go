@@ -25,7 +25,7 @@ func (a *AuthServer) visit(w http.ResponseWriter, r *http.Request, s signIn, per
 	var wanted demand
 	if person != "" {
 		var err error
-		if wanted, err = a.demandOf(r.Context(), person, s.Client, s.Server); err != nil {
+		if wanted, err = a.demandOf(r.Context(), person, s.Server); err != nil {
 			return err
 		}
 	}
@@ -173,7 +173,7 @@ func (a *AuthServer) finish(w http.ResponseWriter, r *http.Request, s signIn) er
 		return errNoSignIn // the client changed its redirects meanwhile
 	}
 	if !s.Demanded {
-		wanted, err := a.demandOf(ctx, s.Identity.Key(), s.Client, s.Server)
+		wanted, err := a.demandOf(ctx, s.Identity.Key(), s.Server)
 		if err != nil {
 			return err
 		}

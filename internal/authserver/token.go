@@ -151,7 +151,7 @@ func (a *AuthServer) rememberDemand(ctx context.Context, c *client, refresh stri
 	if err != nil || !seen.Active || seen.Grant.Client != c.id {
 		return
 	}
-	a.demandLater(ctx, seen.Grant.Identity.Key(), c.id, seen.Grant.Server, d)
+	a.demandLater(ctx, seen.Grant.Identity.Key(), seen.Grant.Server, d)
 }
 
 // issue gives a token to a client that acts for itself (OAuth 2.1 §4.2): one that the configuration knows as an
