@@ -35,6 +35,7 @@ type provider struct {
 	nobody        bool // the page opens, and nobody does anything
 	answer        func(url.Values)
 	noRegister    bool
+	movedTo       *provider // another authorization server has taken over
 	device        bool
 	challenge     string            // further parameters of the 401
 	wantScope     map[string]string // tool -> scope
@@ -136,7 +137,7 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasPrefix(r.URL.Path, "/.well-known/oauth-protected-resource/"):
 		resource := p.URL + strings.TrimPrefix(r.URL.Path, "/.well-known/oauth-protected-resource")
-		reply(w, 200, map[string]any{"resource": resource, "authorization_servers": []string{p.URL}, "scopes_supported": []string{"mcp"}})
+		reply(w, 200, map[string]any{"resource": resource, "authorization_servers": []string{p.authority().URL}, "scopes_supported": []string{"mcp"}})
 	case r.URL.Path == "/.well-known/oauth-authorization-server":
 		p.metadata(w)
 	case r.URL.Path == "/register":
@@ -156,6 +157,15 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		http.NotFound(w, r)
 	}
+}
+
+func (p *provider) authority() *provider {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.movedTo != nil {
+		return p.movedTo
+	}
+	return p
 }
 
 func reply(w http.ResponseWriter, status int, body any) {
@@ -303,6 +313,11 @@ func (p *provider) deviceCode(w http.ResponseWriter, _ *http.Request) {
 func (p *provider) guarded(w http.ResponseWriter, r *http.Request, next func() http.Handler) {
 	p.mu.Lock()
 	g, ok := p.access[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
+	if p.movedTo != nil {
+		p.movedTo.mu.Lock()
+		g, ok = p.movedTo.access[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
+		p.movedTo.mu.Unlock()
+	}
 	metadata := fmt.Sprintf("resource_metadata=%q", p.URL+"/.well-known/oauth-protected-resource"+r.URL.Path)
 	var body []byte
 	if r.Method == http.MethodPost {

@@ -147,6 +147,20 @@ func TestStepUpThatDoesNotHelpIsNotRepeated(t *testing.T) {
 	p.want(t, 2, 1, 0)
 }
 
+// Tokens and registrations of one authorization server are never shown to another, nor used for it.
+func TestAnotherAuthorizationServerMeansANewSignInThere(t *testing.T) {
+	p, next, m := newProvider(t), newProvider(t), newMachine(t)
+	s := m.session(t, p.URL+"/mcp", nil)
+	callText(t, s, "get_forecast", nil)
+	p.set(func() { p.movedTo = next })
+	callText(t, s, "get_forecast", nil)
+	p.want(t, 1, 1, 0)
+	next.want(t, 1, 1, 0)
+	if got := m.status(t); strings.Contains(got, p.URL+"  ") || !strings.Contains(got, next.URL) {
+		t.Errorf("status says:\n%s", got)
+	}
+}
+
 func TestClaimsChallengeSignsInAgainWithTheClaims(t *testing.T) {
 	p, m := newProvider(t), newMachine(t)
 	s := m.session(t, p.URL+"/mcp", nil)
