@@ -224,11 +224,11 @@ func (r *remote) reopen(ctx context.Context, lost session) error {
 		return err
 	}
 	r.noteVersion(answer)
-	_, resp, err = r.post(ctx, initialized, func() {})
+	_, taken, err := r.post(ctx, initialized, func() {})
 	if err != nil {
 		return err
 	}
-	discard(resp)
+	discard(taken)
 	r.listen(ctx)
 	return nil
 }
