@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // pagesToLook are all pages with something on them, each for the person who sees most of it.
@@ -27,6 +28,12 @@ func lived(t *testing.T) (*house, *chrome) {
 	bob.post("/console/tools/weather/get_forecast", url.Values{"arg.city": {"Kyoto"}, "arg.days": {"2"}})
 	bob.post("/console/tools/weather/get_forecast", url.Values{"arg.city": {"Atlantis"}})
 	h.refusedCall(t, bob, "weather", "set_alert")
+	frank := h.signedIn("frank")
+	for range 6 {
+		h.clock.Advance(20 * time.Second)
+		frank.get("/console/tools/weather")
+		frank.get("/console/admin")
+	}
 	c := h.chrome()
 	c.signIn("frank")
 	c.open("/console/tokens")
