@@ -17,6 +17,10 @@ type rooms struct {
 	handler   http.Handler
 	upstreams []upstream.Upstream
 
+	// background is what runs beside the requests, until stop.
+	background sync.WaitGroup
+	stop       context.CancelFunc
+
 	mu     sync.Mutex // guards the rest
 	inside int
 	left   bool // replaced; nobody new comes in
@@ -44,6 +48,7 @@ func (r *rooms) leave() {
 
 // replace lets nobody new in, and sends those away who only wait.
 func (r *rooms) replace() {
+	r.stop()
 	r.gateway.Drain()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -68,6 +73,7 @@ func (r *rooms) giveUp() {
 func (r *rooms) wait(ctx context.Context) error {
 	select {
 	case <-r.empty:
+		r.background.Wait()
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		return r.closed

@@ -88,7 +88,13 @@ func (a *App) openRooms(ctx context.Context, cfg *config.Config) (_ *rooms, err 
 	if err = w.newConsole(); err != nil {
 		return nil, err
 	}
-	return &rooms{gateway: w.gateway, handler: w.newHouse(), upstreams: w.upstreams, empty: make(chan struct{})}, nil
+	made := &rooms{gateway: w.gateway, handler: w.newHouse(), upstreams: w.upstreams, empty: make(chan struct{})}
+	var beside context.Context
+	beside, made.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if w.console != nil {
+		made.background.Go(func() { w.console.Run(beside) })
+	}
+	return made, nil
 }
 
 func (w *wiring) newAuthServer() (*authserver.AuthServer, error) {
