@@ -14,7 +14,7 @@ import (
 
 // codeRefused is the code of a request that names something visible, with arguments or under conditions that are
 // not allowed. The gateway answers with the same.
-const codeRefused = -32003
+const codeRefused = -32010
 
 // Middleware holds every message to the rules. Give it to the server's AddReceivingMiddleware. It refuses what
 // did not come through Handler.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -116,8 +116,19 @@ func (f *connectFlags) kept() []string {
 	for _, scope := range f.signIn.Scopes {
 		add("scope", scope)
 	}
-	if f.signIn.DeviceCode {
-		args = append(args, "--device-code")
+	if f.signIn.CallbackPort != 0 {
+		add("callback-port", strconv.Itoa(f.signIn.CallbackPort))
 	}
-	return slices.Clip(args)
+	if f.signIn.Timeout != 0 {
+		add("sign-in-timeout", f.signIn.Timeout.String())
+	}
+	for _, flag := range []struct {
+		name string
+		set  bool
+	}{{"device-code", f.signIn.DeviceCode}, {"no-browser", f.signIn.NoBrowser}, {"insecure-file-store", f.insecureFileStore}} {
+		if flag.set {
+			args = append(args, "--"+flag.name)
+		}
+	}
+	return args
 }

@@ -45,10 +45,11 @@ func local() *cobra.Command {
 	flags.StringVar(&o.Authority, "authority", "", "a dev tenant on this machine, such as http://localhost:8081")
 	flags.StringVar(&o.Token.Scope, "token-scope", "", "hand the server a token of yours with this scope")
 	flags.StringVar(&o.Token.Env, "token-env", "", "in this environment variable (the first token only)")
-	flags.StringVar(&o.Token.FileEnv, "token-fd-env", "", "or by a file descriptor whose number is in this one: a token a line, renewed")
+	flags.StringVar(&o.Token.FileEnv, "token-file-env", "", "or by a file descriptor whose number is in this one: a token a line, renewed")
 	flags.BoolVar(&o.SignIn.DeviceCode, "device-code", false, "show a code and an address instead of opening a browser")
 	flags.BoolVar(&o.SignIn.NoBrowser, "no-browser", false, "show the address and open nothing")
 	flags.BoolVar(&o.Place.InsecureFile, "insecure-file-store", false, "without a key store, keep tokens in a file with its key beside it")
+	flags.DurationVar(&o.SignIn.Timeout, "sign-in-timeout", 0, "how long you have to sign in (default 5m)")
 	flags.BoolVar(&o.Verbose, "verbose", false, "log more")
 	for _, flag := range []string{"tenant", "client-id"} {
 		cobra.CheckErr(cmd.MarkFlagRequired(flag))

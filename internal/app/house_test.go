@@ -56,10 +56,9 @@ func openHouse(t *testing.T) *testHouse {
 	h.Tenant = entratest.Start(t, entratest.WithConfig(entratest.Config{Now: h.clock.Now}))
 	weather := httptest.NewServer(samples.Weather())
 	t.Cleanup(weather.Close)
-	var handler http.Handler
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handler.ServeHTTP(w, r) }))
+	server := httptest.NewUnstartedServer(nil)
 	t.Cleanup(server.Close)
-	h.URL = strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
+	h.URL = "http://" + strings.Replace(server.Listener.Addr().String(), "127.0.0.1", "localhost", 1)
 	values := map[string]string{"PUBLIC": h.URL, "DATA": h.data, "AUTHORITY": h.Tenant.URL, "UPSTREAM": weather.URL,
 		"TENANT": h.Tenant.TenantID, "CLIENT": entratest.GenkanID, "SECRET": entratest.GenkanSecret}
 	cfg, err := config.Load("test", []byte(houseText), func(name string) (string, bool) { v, ok := values[name]; return v, ok })
@@ -75,7 +74,8 @@ func openHouse(t *testing.T) *testHouse {
 			t.Error(err)
 		}
 	})
-	h.App, handler = a, a
+	h.App, server.Config.Handler = a, a
+	server.Start()
 	return h
 }
 

@@ -78,7 +78,7 @@ func (x *exchange) refuse(use mcpwire.Use, d policy.Decision) error {
 
 // codeRefused is the code of a request that names something visible, with arguments or under conditions that are
 // not allowed. It is of the range that JSON-RPC 2.0 §5.1 leaves to servers, outside of what MCP defines.
-const codeRefused = -32003
+const codeRefused = -32010
 
 // unknown is how a server of the go-sdk answers for what it doesn't have. Revisions that give errors a status of
 // their own get it.

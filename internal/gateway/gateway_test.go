@@ -159,7 +159,7 @@ func TestAVisibleToolRefusedForItsArgumentsSaysWhy(t *testing.T) {
 	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
 		t.Fatal(err)
 	}
-	if a.status != http.StatusOK || got.Error.Code != -32003 || !strings.Contains(got.Error.Message, "condition") {
+	if a.status != http.StatusOK || got.Error.Code != -32010 || !strings.Contains(got.Error.Message, "condition") {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	if a := d.post(d.token(bob()), call("near_only", `{"city":"Oslo"}`)); !strings.Contains(a.body, "near_only Oslo") {

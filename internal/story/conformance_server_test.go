@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -136,7 +137,7 @@ func startEverything(t *testing.T, program string, mode serverMode) (address str
 func behindGenkan(t *testing.T, tenant *entratest.Tenant, upstream string) string {
 	t.Helper()
 	s := newServed(t, tenant.URL, upstream)
-	var token string // set before the suite starts
+	var token atomic.Pointer[string] // set before the suite starts
 	target, err := url.Parse(s.url)
 	if err != nil {
 		t.Fatal(err)
@@ -146,8 +147,8 @@ func behindGenkan(t *testing.T, tenant *entratest.Tenant, upstream string) strin
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.Out.Host = r.In.Host
-			if token != "" {
-				r.Out.Header.Set("Authorization", "Bearer "+token)
+			if shown := token.Load(); shown != nil {
+				r.Out.Header.Set("Authorization", "Bearer "+*shown)
 			}
 		},
 		ErrorLog: log.New(io.Discard, "", 0), // the suite leaves streams open when it ends
@@ -173,6 +174,6 @@ func behindGenkan(t *testing.T, tenant *entratest.Tenant, upstream string) strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	token = fresh.AccessToken
+	token.Store(&fresh.AccessToken)
 	return public + "/weather/mcp"
 }

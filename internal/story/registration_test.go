@@ -104,10 +104,9 @@ func openInProcess(t *testing.T, document clientDocument) string {
 	tenant := entratest.Start(t)
 	weather := httptest.NewServer(samples.Weather())
 	t.Cleanup(weather.Close)
-	var house *app.App
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { house.ServeHTTP(w, r) }))
+	server := httptest.NewUnstartedServer(nil)
 	t.Cleanup(server.Close)
-	public := strings.Replace(server.URL, "127.0.0.1", "localhost", 1)
+	public := "http://" + strings.Replace(server.Listener.Addr().String(), "127.0.0.1", "localhost", 1)
 	values := map[string]string{"PUBLIC": public, "DATA": t.TempDir(), "AUTHORITY": tenant.URL, "UPSTREAM": weather.URL,
 		"TENANT": tenant.TenantID, "CLIENT": entratest.GenkanID, "SECRET": entratest.GenkanSecret, "KNOWN": known}
 	cfg, err := config.Load("story", []byte(`
@@ -126,7 +125,7 @@ servers:
 	if err != nil {
 		t.Fatal(err)
 	}
-	house, err = app.New(t.Context(), cfg, app.Surroundings{Log: t.Output(), InsecureDocuments: authserver.Documents{
+	house, err := app.New(t.Context(), cfg, app.Surroundings{Log: t.Output(), InsecureDocuments: authserver.Documents{
 		Roots: document.roots, InsecureAllowLoopback: true,
 		InsecureLookup: func(context.Context, string) ([]netip.Addr, error) {
 			return []netip.Addr{netip.MustParseAddr("127.0.0.1")}, nil
@@ -140,5 +139,7 @@ servers:
 			t.Error(err)
 		}
 	})
+	server.Config.Handler = house
+	server.Start()
 	return public
 }
