@@ -45,7 +45,7 @@ func TestAnAdministratorSeesAndEndsSessionsAndClients(t *testing.T) {
 		}
 	}
 	s.genkan(t, "", "sessions", "end", session[1])
-	bob.source.token.Expiry = bob.source.token.Expiry.AddDate(-1, 0, 0) // so that it refreshes now
+	bob.source.spoil() // so that it refreshes now
 	if _, err := bob.list(t.Context()); err == nil {
 		t.Error("bob's session was ended, and still refreshes")
 	}

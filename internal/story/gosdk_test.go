@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/modelcontextprotocol/go-sdk/auth"
@@ -25,13 +26,17 @@ type goClient struct {
 
 // spoilable is a token source whose token can be made to look expired.
 type spoilable struct {
-	ctx   context.Context
-	cfg   *oauth2.Config
+	ctx context.Context
+	cfg *oauth2.Config
+
+	mu    sync.Mutex // guards the rest: the SDK's streams ask for tokens of their own
 	token *oauth2.Token
-	seen  int // how many different access tokens were used
+	seen  int // how often the access token changed
 }
 
 func (s *spoilable) Token() (*oauth2.Token, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	next, err := s.cfg.TokenSource(s.ctx, s.token).Token()
 	if err != nil {
 		return nil, err
@@ -41,6 +46,23 @@ func (s *spoilable) Token() (*oauth2.Token, error) {
 	}
 	s.token = next
 	return next, nil
+}
+
+// spoil makes the token look expired, and says how often it has changed so far.
+func (s *spoilable) spoil() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := *s.token
+	old.Expiry = time.Unix(1, 0)
+	s.token = &old
+	return s.seen
+}
+
+// changes is how often the token has changed.
+func (s *spoilable) changes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.seen
 }
 
 func (g *goClient) connect(ctx context.Context, b *browser.Browser, person string) error {
@@ -120,12 +142,11 @@ func (g *goClient) call(ctx context.Context, tool string, arguments map[string]a
 }
 
 func (g *goClient) refresh(ctx context.Context) error {
-	before := g.source.seen
-	g.source.token.Expiry = time.Unix(1, 0)
+	before := g.source.spoil()
 	if _, err := g.list(ctx); err != nil {
 		return err
 	}
-	if g.source.seen != before+1 {
+	if g.source.changes() != before+1 {
 		return errors.New("the client did not refresh")
 	}
 	return nil

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/genkan-mcp/genkan/entratest"
 	"github.com/genkan-mcp/genkan/internal/samples"
@@ -38,7 +37,7 @@ func TestServeKeepsPeopleSignedInOverARestart(t *testing.T) {
 	}
 	first.stop(t)
 	s.start(t)
-	c.source.token.Expiry = time.Unix(1, 0)
+	c.source.spoil()
 	if err := c.reconnect(t.Context()); err != nil {
 		t.Fatalf("after the restart: %v", err)
 	}
