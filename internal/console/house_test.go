@@ -3,6 +3,7 @@ package console_test
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"html"
 	"io"
@@ -190,7 +191,9 @@ func (h *house) build(o options) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle(page.AssetsPath, pages.Assets())
 	mux.Handle(console.Root, h.k)
-	mux.Handle("/jwks", signing)
+	mux.HandleFunc("/jwks", func(w http.ResponseWriter, _ *http.Request) {
+		_ = json.NewEncoder(w).Encode(signing.Public())
+	})
 	for _, path := range door.Paths() {
 		mux.Handle(path, door)
 	}

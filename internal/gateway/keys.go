@@ -6,11 +6,10 @@ import (
 	"crypto/elliptic"
 	"crypto/x509"
 	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -50,9 +49,9 @@ func ParseSigningKey(der []byte, from time.Time) (SigningKey, error) {
 type SigningKeys struct {
 	now func() time.Time
 
-	mu   sync.RWMutex // above the rest
-	keys []preparedKey
-	jwks []byte
+	mu     sync.RWMutex // above the rest
+	keys   []preparedKey
+	public jose.JSONWebKeySet
 }
 
 type preparedKey struct {
@@ -89,13 +88,9 @@ func (s *SigningKeys) Replace(keys ...SigningKey) error {
 		public.Keys = append(public.Keys, jwk)
 		prepared = append(prepared, preparedKey{id: jwk.KeyID, from: k.From, key: k.Key})
 	}
-	document, err := json.Marshal(public)
-	if err != nil {
-		return fmt.Errorf("gateway: signing keys: %w", err)
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.keys, s.jwks = prepared, document
+	s.keys, s.public = prepared, public
 	return nil
 }
 
@@ -136,31 +131,9 @@ func (s *SigningKeys) active() preparedKey {
 	return s.keys[best]
 }
 
-// Public are the public halves, for whoever publishes them.
+// Public are the public halves (RFC 7517 §5), for whoever publishes them.
 func (s *SigningKeys) Public() jose.JSONWebKeySet {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	var public jose.JSONWebKeySet
-	for _, k := range s.keys {
-		public.Keys = append(public.Keys, jose.JSONWebKey{Key: &k.key.PublicKey, KeyID: k.id, Algorithm: string(jose.ES256), Use: "sig"})
-	}
-	return public
-}
-
-// ServeHTTP publishes the public halves (RFC 7517 §5), for /jwks.
-func (s *SigningKeys) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	h := w.Header()
-	h.Set("X-Content-Type-Options", "nosniff")
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		h.Set("Allow", "GET, HEAD")
-		w.WriteHeader(http.StatusMethodNotAllowed)
-		return
-	}
-	s.mu.RLock()
-	document := s.jwks
-	s.mu.RUnlock()
-	h.Set("Content-Type", "application/jwk-set+json")
-	h.Set("Cache-Control", "public, max-age=300")
-	h.Set("Access-Control-Allow-Origin", "*")
-	_, _ = w.Write(document)
+	return jose.JSONWebKeySet{Keys: slices.Clone(s.public.Keys)}
 }

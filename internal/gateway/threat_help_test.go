@@ -4,8 +4,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -55,12 +53,7 @@ func keyID(t *testing.T, token string) string {
 // verifies says whether a token is good by the keys that the door publishes.
 func verifies(t *testing.T, keys *gateway.SigningKeys, token string) bool {
 	t.Helper()
-	w := httptest.NewRecorder()
-	keys.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/jwks", nil))
-	var set jose.JSONWebKeySet
-	if err := json.Unmarshal(w.Body.Bytes(), &set); err != nil {
-		t.Fatal(err)
-	}
+	set := keys.Public()
 	for _, k := range set.Keys {
 		if !k.IsPublic() {
 			t.Fatal("a private key is published")
